@@ -1,1 +1,5 @@
-//! x
+//! Perigee's regional origin: corpus, retrieval, generation, HTTP and the command line.
+//!
+//! The modules stand in the order in which a question meets them.
+
+pub mod retrieve;

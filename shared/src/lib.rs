@@ -1,1 +1,27 @@
-//! x
+//! The language Perigee's edge and origin both speak.
+//!
+//! Pure by rule: no IO, no clock, no randomness, no async. Time is an argument. The modules stand in the
+//! order in which a question meets them.
+
+pub mod limits;
+
+pub mod cache_control;
+pub mod caller;
+pub mod id;
+pub mod key;
+pub mod signature;
+
+pub mod cache_key;
+pub mod chat;
+pub mod question;
+pub mod region;
+
+pub mod document;
+pub mod filter;
+pub mod search;
+
+pub mod answer;
+pub mod evidence;
+pub mod header;
+pub mod problem;
+pub mod render;

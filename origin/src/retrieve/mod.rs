@@ -1,0 +1,43 @@
+//! Retrieval: from a question to the ordered passages that bear on it.
+
+use perigee_shared::evidence::{Evidence, PassageRef};
+use perigee_shared::id::{ContentHash, DocumentId, Epoch};
+use perigee_shared::search::{LexicalRank, VectorRank};
+
+/// What a search found, best first, all of it at one epoch.
+#[derive(Debug, Clone)]
+pub struct Retrieved {
+    pub epoch: Epoch,
+    pub hits: Vec<Hit>,
+}
+
+/// One passage with its place in both rankings.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// Number of the passage within its corpus; never given to another.
+    pub passage: u64,
+    pub document: DocumentId,
+    pub title: String,
+    pub url: Option<String>,
+    /// Headings above the passage, outermost first.
+    pub headings: Vec<String>,
+    pub text: String,
+    /// Offsets in characters into the document's canonical text; `end` is exclusive.
+    pub start: usize,
+    pub end: usize,
+    /// SHA-256 of title, headings and text: all that a generator is shown.
+    pub hash: ContentHash,
+    /// Fused score in [0, 1], comparable within one search.
+    pub score: f32,
+    pub vector: Option<VectorRank>,
+    pub lexical: Option<LexicalRank>,
+}
+
+impl Retrieved {
+    /// The first `count` passages as evidence.
+    #[must_use]
+    pub fn evidence(&self, count: usize) -> Evidence {
+        let refs = self.hits.iter().take(count);
+        Evidence::new(refs.map(|h| PassageRef { document: h.document.clone(), hash: h.hash }).collect())
+    }
+}

@@ -1,0 +1,69 @@
+//! Names of Perigee's own headers, and the structured ones that both sides write.
+
+/// The caller whom the edge admitted, as JSON; covered by the signature.
+pub const CALLER: &str = "perigee-caller";
+pub const SIGNATURE: &str = "perigee-signature";
+/// Milliseconds that are left until the edge's deadline.
+pub const DEADLINE_MS: &str = "perigee-deadline-ms";
+/// On answers: the epoch that the answer was checked at. Always the corpus's current one at the origin.
+pub const EPOCH: &str = "perigee-epoch";
+/// On requests: never answer from anything older.
+pub const MIN_EPOCH: &str = "perigee-min-epoch";
+/// On a generated stream: the key under which the finished answer can be fetched from the same origin.
+pub const ANSWER_KEY: &str = "perigee-answer-key";
+/// An operator's tenant and, optionally, comma-separated audience labels.
+pub const TENANT: &str = "perigee-tenant";
+pub const AUDIENCE: &str = "perigee-audience";
+pub const REQUEST_ID: &str = "x-request-id";
+pub const TRACEPARENT: &str = "traceparent";
+pub const CACHE_STATUS: &str = "cache-status";
+pub const SERVER_TIMING: &str = "server-timing";
+
+/// Where a cached answer came from or why there was none (RFC 9211).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CacheOutcome {
+    /// The very same question.
+    HitExact,
+    /// Evidence was retrieved again and is the same; no generation.
+    HitRevalidated,
+    /// Joined a generation that was under way.
+    Collapsed,
+    Miss,
+    /// There was an answer, but the corpus has changed since, or nobody knows.
+    Stale,
+    /// The caller asked for it (`no-cache`, `max-age`) or the route has no cache.
+    Bypass,
+}
+
+impl CacheOutcome {
+    /// One member of `Cache-Status`.
+    #[must_use]
+    pub fn member(self, cache: &str) -> String {
+        let parameters = match self {
+            Self::HitExact => "hit; detail=exact",
+            Self::HitRevalidated => "hit; detail=revalidated",
+            Self::Collapsed => "fwd=miss; collapsed",
+            Self::Miss => "fwd=miss",
+            Self::Stale => "fwd=stale",
+            Self::Bypass => "fwd=bypass",
+        };
+        format!("{cache}; {parameters}")
+    }
+
+    /// A label for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HitExact => "hit",
+            Self::HitRevalidated => "revalidated",
+            Self::Collapsed => "collapsed",
+            Self::Miss => "miss",
+            Self::Stale => "stale",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// The caches' names in `Cache-Status`.
+pub const EDGE_CACHE: &str = "perigee-edge";
+pub const ORIGIN_CACHE: &str = "perigee-origin";

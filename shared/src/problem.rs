@@ -1,0 +1,253 @@
+//! Refusals: one closed list of kinds, rendered in the shape that the caller's API defines.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// What went wrong, as far as a caller needs to tell cases apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    InvalidRequest,
+    MissingKey,
+    InvalidKey,
+    Unsigned,
+    MissingScope,
+    RouteNotFound,
+    CorpusNotFound,
+    DocumentNotFound,
+    AnswerNotFound,
+    MethodNotAllowed,
+    CorpusExists,
+    TooLarge,
+    UnsupportedMediaType,
+    UnreadableDocument,
+    RateLimited,
+    Internal,
+    UpstreamFailed,
+    Overloaded,
+    NotReady,
+    EpochNotReached,
+    NoOrigin,
+    NotCached,
+    DeadlineExceeded,
+    StorageFull,
+}
+
+impl ProblemKind {
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::MissingKey | Self::InvalidKey | Self::Unsigned => 401,
+            Self::MissingScope => 403,
+            Self::RouteNotFound | Self::CorpusNotFound | Self::DocumentNotFound | Self::AnswerNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::CorpusExists => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::UnreadableDocument => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::UpstreamFailed => 502,
+            Self::Overloaded | Self::NotReady | Self::EpochNotReached | Self::NoOrigin => 503,
+            Self::NotCached | Self::DeadlineExceeded => 504,
+            Self::StorageFull => 507,
+        }
+    }
+
+    /// Stable, for programs; also the last part of the problem's `type`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::MissingKey => "missing_api_key",
+            Self::InvalidKey => "invalid_api_key",
+            Self::Unsigned => "unsigned",
+            Self::MissingScope => "missing_scope",
+            Self::RouteNotFound => "route_not_found",
+            Self::CorpusNotFound => "corpus_not_found",
+            Self::DocumentNotFound => "document_not_found",
+            Self::AnswerNotFound => "answer_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::CorpusExists => "corpus_exists",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnreadableDocument => "unreadable_document",
+            Self::RateLimited => "rate_limit_exceeded",
+            Self::Internal => "internal",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Overloaded => "overloaded",
+            Self::NotReady => "not_ready",
+            Self::EpochNotReached => "epoch_not_reached",
+            Self::NoOrigin => "no_origin",
+            Self::NotCached => "not_cached",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::StorageFull => "storage_full",
+        }
+    }
+
+    /// For people; the same for every problem of the kind.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is not valid",
+            Self::MissingKey => "No API key was given",
+            Self::InvalidKey => "The API key is not valid",
+            Self::Unsigned => "The request is neither signed by an edge nor an operator's",
+            Self::MissingScope => "The key may not do this",
+            Self::RouteNotFound => "There is nothing at this address",
+            Self::CorpusNotFound => "There is no such corpus for this key",
+            Self::DocumentNotFound => "There is no such document for this key",
+            Self::AnswerNotFound => "There is no such answer",
+            Self::MethodNotAllowed => "This address does not take this method",
+            Self::CorpusExists => "A corpus of this name exists",
+            Self::TooLarge => "The request is too large",
+            Self::UnsupportedMediaType => "The content's type is not supported",
+            Self::UnreadableDocument => "The document cannot be read",
+            Self::RateLimited => "The limit is reached",
+            Self::Internal => "Something broke on our side",
+            Self::UpstreamFailed => "The model server failed",
+            Self::Overloaded => "The server is busy",
+            Self::NotReady => "The server is not ready",
+            Self::EpochNotReached => "This change has not arrived here yet",
+            Self::NoOrigin => "No origin can be reached",
+            Self::NotCached => "There is no cached answer",
+            Self::DeadlineExceeded => "The deadline has passed",
+            Self::StorageFull => "The storage is full",
+        }
+    }
+
+    /// OpenAI's `error.type`.
+    #[must_use]
+    const fn openai_type(self) -> &'static str {
+        match self.status() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        }
+    }
+
+    /// Seconds after which another try makes sense, where one does.
+    #[must_use]
+    pub const fn retry_after_s(self) -> Option<u32> {
+        match self.status() {
+            429 | 502 | 503 => Some(1),
+            504 if !matches!(self, Self::NotCached) => Some(1),
+            507 => Some(60),
+            _ => None,
+        }
+    }
+}
+
+/// A refusal: RFC 9457's problem details.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(into = "ProblemDetails", from = "ProblemDetails")]
+pub struct Problem {
+    pub kind: ProblemKind,
+    /// What happened this time, in words safe to show: no path, key, URL or upstream text.
+    pub detail: String,
+    /// The request's field at fault.
+    pub param: Option<Cow<'static, str>>,
+    /// Overrides the kind's own `Retry-After`.
+    pub retry_after_s: Option<u32>,
+}
+
+/// The wire form of [`Problem`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProblemDetails {
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: ProblemKind,
+}
+
+impl From<Problem> for ProblemDetails {
+    fn from(problem: Problem) -> Self {
+        let kind = problem.kind;
+        Self {
+            kind: format!("urn:perigee:problem:{}", kind.code()),
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: problem.detail,
+            code: kind,
+        }
+    }
+}
+
+impl From<ProblemDetails> for Problem {
+    fn from(wire: ProblemDetails) -> Self {
+        Self::new(wire.code, wire.detail)
+    }
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), param: None, retry_after_s: None }
+    }
+
+    #[must_use]
+    pub fn with_param(mut self, param: &'static str) -> Self {
+        self.param = Some(Cow::Borrowed(param));
+        self
+    }
+
+    #[must_use]
+    pub const fn with_retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The `Retry-After` header's value, where there is one.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after_s.or(self.kind.retry_after_s())
+    }
+
+    /// The body in OpenAI's error shape, for OpenAI's routes.
+    #[must_use]
+    pub fn to_openai_json(&self) -> String {
+        serde_json::json!({"error": {
+            "message": format!("{}: {}", self.kind.title(), self.detail),
+            "type": self.kind.openai_type(),
+            "param": self.param,
+            // OpenAI's own code for a model that is not there; its clients look for it.
+            "code": if self.kind == ProblemKind::CorpusNotFound { "model_not_found" } else { self.kind.code() },
+        }})
+        .to_string()
+    }
+
+    /// The body as `application/problem+json`, for all other routes.
+    #[must_use]
+    pub fn to_problem_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_say_the_same() {
+        let problem = Problem::new(ProblemKind::CorpusNotFound, "no model of this name").with_param("model");
+        insta::assert_snapshot!(problem.to_openai_json(), @r#"{"error":{"code":"model_not_found","message":"There is no such corpus for this key: no model of this name","param":"model","type":"invalid_request_error"}}"#);
+        insta::assert_snapshot!(problem.to_problem_json(), @r#"{"type":"urn:perigee:problem:corpus_not_found","title":"There is no such corpus for this key","status":404,"detail":"no model of this name","code":"corpus_not_found"}"#);
+    }
+
+    #[test]
+    fn every_busy_answer_says_when_to_come_back() {
+        for kind in
+            [ProblemKind::RateLimited, ProblemKind::Overloaded, ProblemKind::NotReady, ProblemKind::NoOrigin]
+        {
+            assert!(Problem::new(kind, "").retry_after().is_some());
+        }
+    }
+}
