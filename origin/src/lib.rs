@@ -2,4 +2,5 @@
 //!
 //! The modules stand in the order in which a question meets them.
 
+pub mod embed;
 pub mod retrieve;
