@@ -1,0 +1,60 @@
+# Runs the built worker in workerd, without wrangler and without an account: `cargo xtask dev`,
+# the system tests and compose.yaml all use this one file.
+#
+# What differs between them comes from the environment (the names are those of wrangler.toml, and a
+# test compares the two) and from `--socket-addr`:
+#
+#   workerd serve perigee.capnp --socket-addr edge=127.0.0.1:8787
+#
+# On Cloudflare, `keys` and `cache` are the platform's own KV and cache; here two small services
+# stand in for them.
+
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "edge", worker = .edge),
+    (name = "keys", worker = .keys),
+    (name = "cache", worker = .cache),
+    # Origins are often on private addresses (loopback in development, the compose network).
+    (name = "internet", network = (
+      allow = ["public", "private"],
+      tlsOptions = (trustBrowserCas = true),
+    )),
+  ],
+  sockets = [
+    # CF-Blob carries `request.cf` as JSON, so that a test can ask from anywhere in the world.
+    (name = "edge", address = "127.0.0.1:8787", service = "edge", http = (cfBlobHeader = "CF-Blob")),
+    # For whoever runs this machine: PUT and DELETE /{name} change the key-value store. Never expose it.
+    (name = "keys", address = "127.0.0.1:0", service = "keys", http = ()),
+  ],
+);
+
+const edge :Workerd.Worker = (
+  compatibilityDate = "2026-10-15",
+  modules = [
+    (name = "index.js", esModule = embed "../../edge/build/index.js"),
+    (name = "./index_bg.wasm", wasm = embed "../../edge/build/index_bg.wasm"),
+  ],
+  bindings = [
+    (name = "KEYS", kvNamespace = "keys"),
+    (name = "ORIGINS", fromEnvironment = "ORIGINS"),
+    (name = "ORIGIN_SECRET", fromEnvironment = "ORIGIN_SECRET"),
+    (name = "EPOCH_STALENESS", fromEnvironment = "EPOCH_STALENESS"),
+  ],
+  cacheApiOutbound = "cache",
+  # Durable Objects, once the worker exports a class: `durableObjectNamespaces` here, with
+  # `durableObjectStorage = (inMemory = void)`, and a `durableObjectNamespace` among the bindings.
+);
+
+const keys :Workerd.Worker = (
+  compatibilityDate = "2026-10-15",
+  modules = [(name = "keys.js", esModule = embed "keys.js")],
+  # JSON object: name -> value, both strings. What the store holds when it starts.
+  bindings = [(name = "SEED", fromEnvironment = "KEYS_SEED")],
+);
+
+const cache :Workerd.Worker = (
+  compatibilityDate = "2026-10-15",
+  modules = [(name = "cache.js", esModule = embed "cache.js")],
+);
