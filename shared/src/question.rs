@@ -197,3 +197,65 @@ fn within(
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::{CorpusScope, Scope};
+    use crate::id::CorpusName;
+    use serde_json::{Value, json};
+
+    fn caller() -> Caller {
+        Caller {
+            tenant: TenantId::new("acme").unwrap(),
+            corpora: CorpusScope::Only([CorpusName::new("docs").unwrap()].into()),
+            audience: Audience::public(),
+            scopes: Scope::ALL.into(),
+        }
+    }
+
+    fn read(body: &Value) -> Result<Question, InvalidQuestion> {
+        Question::from_chat(&serde_json::from_value(body.clone()).unwrap(), &caller())
+    }
+
+    fn asking(content: Value) -> Value {
+        json!({"model": "docs", "messages": [{"role": "user", "content": content}]})
+    }
+
+    #[test]
+    fn outer_white_space_and_composition_do_not_matter_and_everything_else_does() {
+        assert_eq!(read(&asking(json!(" cafe\u{301}?\n"))), read(&asking(json!("caf\u{e9}?"))));
+        assert_ne!(read(&asking(json!("Is it on?"))), read(&asking(json!("is it on?"))));
+        assert_ne!(read(&asking(json!("a  b"))), read(&asking(json!("a b"))));
+    }
+
+    #[test]
+    fn unknown_fields_and_parts_of_text_are_accepted() {
+        let body = json!({"model": "docs", "messages": [
+            {"role": "developer", "content": "Be brief.", "name": "x"},
+            {"role": "user", "content": [{"type": "text", "text": "How?"}], "weight": 1},
+        ], "tools": [], "logit_bias": {}, "metadata": {"a": "b"}, "store": true, "temperature": -0.0});
+        let question = read(&body).unwrap();
+        assert_eq!(question.turns[0].speaker, Speaker::System);
+        assert_eq!(question.asked(), "How?");
+        assert_eq!(question.options.temperature.map(f32::to_bits), Some(0));
+    }
+
+    #[test]
+    fn what_is_not_a_question_is_refused() {
+        let refused = |body: Value| read(&body).unwrap_err();
+        assert_eq!(refused(json!({"model": "other", "messages": []})), InvalidQuestion::UnknownModel);
+        assert_eq!(refused(json!({"model": "../docs", "messages": []})), InvalidQuestion::UnknownModel);
+        assert_eq!(refused(json!({"model": "docs", "messages": []})), InvalidQuestion::TurnCount);
+        assert_eq!(refused(asking(json!(" \n"))), InvalidQuestion::NoQuestion);
+        assert_eq!(refused(asking(json!("x".repeat(TURN_CHARS_MAX + 1)))), InvalidQuestion::TooLong);
+        assert_eq!(refused(asking(json!([{"type": "image_url", "text": "x"}]))), InvalidQuestion::NotText);
+        for (field, value) in
+            [("temperature", json!(2.1)), ("top_p", json!(-1)), ("n", json!(2)), ("max_tokens", json!(0))]
+        {
+            let mut body = asking(json!("How?"));
+            body[field] = value;
+            assert_eq!(refused(body).param(), field);
+        }
+    }
+}

@@ -192,3 +192,74 @@ fn to_json(value: &impl Serialize) -> String {
     // Nothing here has a key that is not text or a number that is not finite, so this cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Generator;
+    use crate::evidence::Evidence;
+    use crate::id::{DocumentId, Epoch};
+
+    fn answer() -> Answer {
+        let citation = Citation {
+            mark: 1,
+            mark_start: 11,
+            mark_end: 14,
+            document: DocumentId::new("install.md").unwrap(),
+            title: "Install".into(),
+            url: None,
+            start: 5,
+            end: 15,
+            quote: "Run it so.".into(),
+        };
+        Answer {
+            id: "chatcmpl-1".into(),
+            created_s: 1_700_000_000,
+            corpus: CorpusName::new("docs").unwrap(),
+            text: "Run it so. [1]".into(),
+            citations: vec![citation],
+            evidence: Evidence::default(),
+            epoch: Epoch::new(3),
+            finish: Finish::Stop,
+            usage: Usage { prompt_tokens: 7, completion_tokens: 5 },
+            generator: Generator::Extractive,
+        }
+    }
+
+    #[test]
+    fn an_answer_is_a_chat_completion() {
+        insta::assert_snapshot!(completion_json(&answer()), @r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"docs","choices":[{"index":0,"message":{"role":"assistant","content":"Run it so. [1]","refusal":null,"annotations":[{"type":"url_citation","url_citation":{"start_index":11,"end_index":14,"title":"Install","url":"/v1/corpora/docs/documents/install.md"},"mark":1,"document_id":"install.md","start":5,"end":15,"quote":"Run it so."}]},"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}"#);
+    }
+
+    #[test]
+    fn a_stream_of_the_same_answer_says_the_same() {
+        let events = completion_sse(&answer(), true);
+        let data: Vec<&str> = events.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(data.last(), Some(&"[DONE]"));
+        let chunks: Vec<serde_json::Value> =
+            data[..data.len() - 1].iter().map(|d| serde_json::from_str(d).unwrap()).collect();
+        let text: String =
+            chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+        assert_eq!(text, answer().text);
+        let whole: serde_json::Value = serde_json::from_str(&completion_json(&answer())).unwrap();
+        let last = &chunks[chunks.len() - 2]["choices"][0];
+        assert_eq!(last["delta"]["annotations"], whole["choices"][0]["message"]["annotations"]);
+        assert_eq!(last["finish_reason"], "stop");
+        assert_eq!(chunks[chunks.len() - 1]["usage"], whole["usage"]);
+        assert!(chunks[..chunks.len() - 1].iter().all(|c| c["usage"].is_null()));
+    }
+
+    #[test]
+    fn no_text_can_break_out_of_an_event() {
+        let mut answer = answer();
+        answer.text = "a\n\ndata: [DONE]\n\n\r\u{2028}\"\\".into();
+        let events = completion_sse(&answer, false);
+        assert_eq!(events.matches("data: [DONE]\n").count(), 1);
+        assert!(
+            events
+                .split("\n\n")
+                .filter(|e| !e.is_empty())
+                .all(|e| e.starts_with("data: ") && !e.contains('\n'))
+        );
+    }
+}

@@ -1,1 +1,3 @@
-//! x
+//! What the system tests stand on: a real origin, a real worker in workerd, and a scripted upstream.
+
+pub mod upstream;
