@@ -21,6 +21,13 @@ pub(super) struct LaneLimits {
     pub(super) batch_tokens_max: usize,
 }
 
+impl LaneLimits {
+    /// One text per model call, unless texts may go `together`.
+    pub(super) fn alone_unless(self, together: bool) -> Self {
+        if together { self } else { Self { batch_texts_max: 1, ..self } }
+    }
+}
+
 /// One row per text.
 pub(super) type Rows = Vec<Vec<f32>>;
 
@@ -170,7 +177,7 @@ impl Round {
         for job in self.jobs.iter_mut().filter(|job| job.missing == 0) {
             job.answer(Ok(Vec::new()));
         }
-        let mut places = self.places(model);
+        let mut places = self.places(model, limits);
         // Longest first: like lengths share a model call, and memory peaks at once rather than at the end.
         places.sort_by_key(|place| std::cmp::Reverse(place.tokens));
         let mut rest = places.as_slice();
@@ -182,10 +189,10 @@ impl Round {
         }
     }
 
-    fn places(&self, model: &impl Model) -> Vec<Place> {
+    fn places(&self, model: &impl Model, limits: LaneLimits) -> Vec<Place> {
         let count = self.jobs.iter().map(|job| job.texts.len()).sum::<usize>();
-        // One text needs no sorting, and measuring it costs a tenth of embedding it.
-        let measure = count > 1;
+        // Lengths matter only to texts that share a call, and measuring costs a tenth of embedding.
+        let measure = count > 1 && limits.batch_texts_max > 1;
         let mut places = Vec::with_capacity(count);
         for (job, open) in self.jobs.iter().enumerate().filter(|(_, open)| open.wanted()) {
             for (row, text) in open.texts.iter().enumerate() {

@@ -46,6 +46,13 @@ impl ModelFiles {
         })
     }
 
+    /// Whether texts of one call leave each other's vectors alone.
+    ///
+    /// The operator that quantises activations to the range found in the call's whole tensor is named in the graph.
+    pub(super) fn allows_company(&self) -> bool {
+        memchr::memmem::find(&self.onnx, b"DynamicQuantizeLinear").is_none()
+    }
+
     /// SHA-256 of `model.onnx`, in hex.
     pub(super) fn hash(&self) -> String {
         hex::encode(Sha256::digest(&self.onnx))
@@ -67,10 +74,11 @@ impl ModelFiles {
         environment: &Environment,
         threads: Option<NonZeroUsize>,
     ) -> Result<TextEmbedding, EmbedError> {
-        // Activations are quantised per model call, so one call is one batch: fastembed's `Dynamic`.
+        let quantization =
+            if self.allows_company() { QuantizationMode::None } else { QuantizationMode::Dynamic };
         let model = UserDefinedEmbeddingModel::new(self.onnx.clone(), self.tokenizer_files.clone())
             .with_pooling(Pooling::Mean)
-            .with_quantization(QuantizationMode::Dynamic);
+            .with_quantization(quantization);
         let mut options =
             InitOptionsUserDefined::new().with_environment(environment.clone()).with_max_length(TOKENS_MAX);
         if let Some(threads) = threads {

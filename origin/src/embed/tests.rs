@@ -205,6 +205,26 @@ async fn rows_come_in_the_order_of_the_texts() {
 }
 
 #[tokio::test]
+async fn a_text_means_the_same_alone_and_in_company() {
+    let embedder = embedder();
+    let company: Vec<String> = [
+        "How do I rotate the signing secret?",
+        "ok",
+        "Prometheus collects and stores its metrics as time series data.",
+        "The quick brown fox jumps over the lazy dog while the band plays on and on, until late at night.",
+        "🦆🦆🦆",
+        "SELECT * FROM users WHERE id = 1; -- drop table",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let together = embedder.sentences(company.clone()).await.unwrap();
+    for (text, row) in company.iter().zip(&together) {
+        let alone = embedder.query(text).await.unwrap();
+        assert!(cosine(&alone, row) > 0.99999, "{text}: {}", cosine(&alone, row));
+    }
+}
+
+#[tokio::test]
 async fn like_meanings_are_nearer_than_unlike_ones() {
     let embedder = embedder();
     let question = embedder.query("How can I make my password safe?").await.unwrap();
