@@ -3,4 +3,6 @@
 //! The modules stand in the order in which a question meets them.
 
 pub mod embed;
+pub mod extract;
 pub mod retrieve;
+pub mod split;
