@@ -150,4 +150,3 @@ fn event(delta: &Value, finish: Option<&str>) -> String {
     let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
     format!("data: {}\n\n", json!({"id": "up", "object": "chat.completion.chunk", "choices": [choice]}))
 }
-

@@ -1,0 +1,227 @@
+//! One whole Perigee on loopback: origins, an edge in front of them, and the keys it knows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use perigee_shared::key::Key;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::edge::{Edge, EdgeSettings, OriginAt};
+use xtask::origin::{self, Origin, OriginSettings, Profile};
+use xtask::workspace::Workspace;
+
+use crate::client::Client;
+
+pub const EDGE_SECRET: &str = "an-edge-secret-for-tests-0123456789";
+pub const OPERATOR_TOKEN: &str = "an-operator-token-for-tests-0123456789";
+
+/// Settings of a stage; [`Stage::start`] takes the defaults.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub origins: usize,
+    /// The origins' upstream; none: the extractive generator.
+    pub upstream: Option<String>,
+    /// More of the origins' environment.
+    pub origin_env: Vec<(String, String)>,
+    /// The worker's variables that differ from wrangler.toml.
+    pub edge_vars: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { origins: 1, upstream: None, origin_env: Vec::new(), edge_vars: BTreeMap::new() }
+    }
+}
+
+impl Settings {
+    #[must_use]
+    pub fn upstream(mut self, base_url: &str) -> Self {
+        self.upstream = Some(base_url.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn origins(mut self, count: usize) -> Self {
+        self.origins = count;
+        self
+    }
+
+    #[must_use]
+    pub fn edge_var(mut self, name: &str, value: &str) -> Self {
+        self.edge_vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn origin_env(mut self, name: &str, value: &str) -> Self {
+        self.origin_env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running Perigee. Everything ends when it is dropped.
+pub struct Stage {
+    pub edge: Edge,
+    pub origins: Vec<Origin>,
+    pub workspace: Workspace,
+    settings: Settings,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// One origin without upstream, one edge.
+    ///
+    /// # Errors
+    /// A part is not built or does not start; the message says which and shows its output.
+    pub fn start() -> Result<Self> {
+        Self::with(Settings::default())
+    }
+
+    /// # Errors
+    /// As [`Stage::start`].
+    pub fn with(settings: Settings) -> Result<Self> {
+        let workspace = Workspace::find()?;
+        let folder = TempDir::new()?;
+        let mut origins = Vec::new();
+        for number in 0..settings.origins {
+            origins.push(start_origin(&workspace, &folder, number, &settings)?);
+        }
+        for origin in &mut origins {
+            origin.wait_ready(|_| ())?;
+        }
+        let edge = Edge::start(&workspace, &edge_settings(&folder, &origins, &settings))?;
+        Ok(Self { edge, origins, workspace, settings, folder })
+    }
+
+    /// Starts an origin again on the data that it left, on a port of its own.
+    ///
+    /// # Errors
+    /// It does not start or is never ready.
+    pub fn restart_origin(&mut self, number: usize) -> Result<()> {
+        let mut origin = start_origin(&self.workspace, &self.folder, number, &self.settings)?;
+        origin.wait_ready(|_| ())?;
+        self.origins[number] = origin;
+        Ok(())
+    }
+
+    /// A second edge before the same origins, with caches of its own.
+    ///
+    /// # Errors
+    /// workerd does not start.
+    pub fn another_edge(&self) -> Result<Edge> {
+        Edge::start(&self.workspace, &edge_settings(&self.folder, &self.origins, &self.settings))
+    }
+
+    /// A client of the edge with a fresh key that may do everything with every corpus of `tenant`.
+    ///
+    /// # Errors
+    /// The key store refuses.
+    pub fn client(&self, tenant: &str) -> Result<Client> {
+        self.client_with(&json!({
+            "tenant": tenant, "corpora": ["*"], "audience": [], "scopes": ["ask", "search", "read", "write"],
+        }))
+    }
+
+    /// A client of the edge with a fresh key of this record.
+    ///
+    /// # Errors
+    /// The key store refuses.
+    pub fn client_with(&self, record: &Value) -> Result<Client> {
+        let key = fresh_key();
+        self.edge.put_key(&key.record_name(), &record.to_string())?;
+        Client::new(&self.edge.url(), Some(key.reveal()))
+    }
+
+    /// A client of an origin with the operator's token, acting for `tenant`.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub fn operator(&self, origin: usize, tenant: &str) -> Result<Client> {
+        Ok(Client::new(&self.origins[origin].url(), Some(OPERATOR_TOKEN))?.tenant(tenant))
+    }
+
+    /// Everything that the parts have logged so far.
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub fn logs(&self) -> Result<String> {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.folder.path())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "log") {
+                text.push_str(&std::fs::read_to_string(&path)?);
+            }
+        }
+        Ok(text)
+    }
+
+    #[must_use]
+    pub fn data_dir(&self, origin: usize) -> PathBuf {
+        self.folder.path().join(format!("origin-{origin}"))
+    }
+}
+
+/// A key that nobody else in this process has.
+#[must_use]
+pub fn fresh_key() -> Key {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    Key::from_random([COUNT.fetch_add(1, Ordering::Relaxed); 24])
+}
+
+/// The `perigee` executable that `cargo xtask test` built.
+///
+/// # Errors
+/// It is not built.
+pub fn perigee(workspace: &Workspace) -> Result<PathBuf> {
+    let binary = origin::binary(workspace.target(), Profile::Dev);
+    ensure!(binary.exists(), "{} is missing: run `cargo xtask test`, which builds it", binary.display());
+    Ok(binary)
+}
+
+fn start_origin(
+    workspace: &Workspace,
+    folder: &TempDir,
+    number: usize,
+    settings: &Settings,
+) -> Result<Origin> {
+    let mut env = settings.origin_env.clone();
+    if let Some(base_url) = &settings.upstream {
+        env.push(("PERIGEE_UPSTREAM_BASE_URL".into(), base_url.clone()));
+        env.push(("PERIGEE_UPSTREAM_MODEL".into(), "scripted".into()));
+        env.push(("PERIGEE_UPSTREAM_API_KEY".into(), "an-upstream-key-for-tests".into()));
+    }
+    let settings = OriginSettings {
+        binary: perigee(workspace)?,
+        port: 0,
+        data_dir: folder.path().join(format!("origin-{number}")),
+        edge_secrets: vec![EDGE_SECRET.to_owned()],
+        operator_token: OPERATOR_TOKEN.to_owned(),
+        env,
+        log: folder.path().join(format!("origin-{number}.log")),
+    };
+    Origin::start(workspace, &settings).with_context(|| format!("origin {number}"))
+}
+
+fn edge_settings(folder: &TempDir, origins: &[Origin], settings: &Settings) -> EdgeSettings {
+    let origins = origins
+        .iter()
+        .enumerate()
+        // Ten degrees apart on the equator: a test places its caller by longitude.
+        .map(|(n, origin)| OriginAt {
+            name: format!("origin-{n}"),
+            url: origin.url(),
+            lat: 0.0,
+            lon: 10.0 * n as f64,
+        })
+        .collect();
+    EdgeSettings {
+        port: 0,
+        origins,
+        secret: EDGE_SECRET.to_owned(),
+        keys: BTreeMap::new(),
+        vars: settings.edge_vars.clone(),
+        log: folder.path().join("edge.log"),
+    }
+}
