@@ -40,7 +40,9 @@ const edge :Workerd.Worker = (
     (name = "KEYS", kvNamespace = "keys"),
     (name = "ORIGINS", fromEnvironment = "ORIGINS"),
     (name = "ORIGIN_SECRET", fromEnvironment = "ORIGIN_SECRET"),
-    (name = "EPOCH_STALENESS", fromEnvironment = "EPOCH_STALENESS"),
+    (name = "EPOCH_STALENESS_S", fromEnvironment = "EPOCH_STALENESS_S"),
+    (name = "EPOCH_REFRESH_S", fromEnvironment = "EPOCH_REFRESH_S"),
+    (name = "KEY_CACHE_S", fromEnvironment = "KEY_CACHE_S"),
   ],
   cacheApiOutbound = "cache",
   # Durable Objects, once the worker exports a class: `durableObjectNamespaces` here, with

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use perigee_shared::key::{Key, KeyRecord};
+use perigee_shared::region::Origin;
 use serde_json::{Value, json};
 
 use crate::http;
@@ -15,28 +17,17 @@ use crate::workspace::Workspace;
 
 const START: Duration = Duration::from_secs(30);
 
-/// An origin as the worker's `ORIGINS` variable lists it.
-#[derive(Clone, Debug)]
-pub struct OriginAt {
-    pub name: String,
-    pub url: String,
-    /// Degrees, north positive.
-    pub lat: f64,
-    /// Degrees, east positive.
-    pub lon: f64,
-}
-
 /// How to run an edge.
 #[derive(Clone, Debug)]
 pub struct EdgeSettings {
     /// On 127.0.0.1; 0 lets the system choose.
     pub port: u16,
     /// Nearest is chosen by the worker, so the order doesn't matter.
-    pub origins: Vec<OriginAt>,
+    pub origins: Vec<Origin>,
     /// What the edge signs its requests with.
     pub secret: String,
-    /// What the key-value store holds at the start: name to value.
-    pub keys: BTreeMap<String, String>,
+    /// The keys that the key-value store holds at the start.
+    pub keys: Vec<(Key, KeyRecord)>,
     /// The worker's other variables; those of wrangler.toml apply where this is silent.
     pub vars: BTreeMap<String, String>,
     /// Where the output goes.
@@ -88,24 +79,25 @@ impl Edge {
         self.address
     }
 
-    /// Adds an entry of the key-value store or replaces it.
+    /// Adds a key, or changes what it may do. The edge may remember the old record for a while.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn put_key(&self, name: &str, value: &str) -> Result<()> {
-        self.change_key("PUT", name, value)
+    pub fn put_key(&self, key: &Key, record: &KeyRecord) -> Result<()> {
+        self.change_key("PUT", key, &json!(record).to_string())
     }
 
-    /// Removes an entry of the key-value store.
+    /// Removes a key. The edge may remember it for a while.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn delete_key(&self, name: &str) -> Result<()> {
-        self.change_key("DELETE", name, "")
+    pub fn delete_key(&self, key: &Key) -> Result<()> {
+        self.change_key("DELETE", key, "")
     }
 
-    fn change_key(&self, method: &str, name: &str, value: &str) -> Result<()> {
-        let answer = http::request(method, self.keys, &format!("/{}", escaped(name)), value)?;
+    fn change_key(&self, method: &str, key: &Key, record: &str) -> Result<()> {
+        let path = format!("/{}", escaped(&key.record_name()));
+        let answer = http::request(method, self.keys, &path, record)?;
         ensure!(answer.status == 200, "the key store answered {} to {method}", answer.status);
         Ok(())
     }
@@ -127,18 +119,18 @@ fn command(workspace: &Workspace, settings: &EdgeSettings) -> Result<Command> {
         .current_dir(workspace.root())
         .envs(crate::worker::default_vars(workspace)?)
         .envs(&settings.vars)
-        .env("ORIGINS", origins_json(&settings.origins))
+        .env("ORIGINS", json!(settings.origins).to_string())
         .env("ORIGIN_SECRET", &settings.secret)
-        .env("KEYS_SEED", json!(settings.keys).to_string());
+        .env("KEYS_SEED", seed(&settings.keys).to_string());
     Ok(command)
 }
 
-fn origins_json(origins: &[OriginAt]) -> String {
-    let origins: Vec<Value> = origins
-        .iter()
-        .map(|OriginAt { name, url, lat, lon }| json!({ "name": name, "url": url, "lat": lat, "lon": lon }))
-        .collect();
-    Value::from(origins).to_string()
+/// What `keys.js` starts with: a JSON object of strings.
+fn seed(keys: &[(Key, KeyRecord)]) -> Value {
+    keys.iter()
+        .map(|(key, record)| (key.record_name(), Value::from(json!(record).to_string())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// The socket's name and port, when the line reports one.

@@ -4,6 +4,7 @@
 //! It knows how to build and start the product and nothing of what the product does.
 #![expect(clippy::print_stderr, reason = "a command line: telling people what happens is its job")]
 
+pub mod credentials;
 pub mod edge;
 pub mod http;
 pub mod origin;

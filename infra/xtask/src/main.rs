@@ -1,6 +1,9 @@
 //! `cargo xtask`: what one types to set up, build, run and test Perigee.
 #![expect(clippy::print_stderr, reason = "a command line: telling people what happens is its job")]
 
+mod check;
+mod dev;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,31 +27,38 @@ enum Command {
     Setup,
     /// Build the edge's worker for release, into edge/build, and print its size.
     Worker,
+    /// Start both halves with documents to ask about: builds what is needed, prints `ready: URL key: KEY`.
+    Dev(dev::Options),
+    /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
+    Test,
 }
 
 fn main() -> ExitCode {
     let outcome = run(&Cli::parse());
     process::rest_if_interrupted();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        Command::Setup => alone(|workspace, steps| tools::setup(workspace, steps, Purpose::Test)),
+        Command::Worker => alone(|workspace, steps| {
+            tools::setup(workspace, steps, Purpose::Worker)?;
+            build_worker(workspace, steps)
+        }),
+        Command::Dev(options) => dev::run(options),
+        Command::Test => alone(check::run),
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
+/// Runs a command that ends by itself; an interrupt ends it with 130, as a shell says it.
+fn alone(command: impl FnOnce(&Workspace, &Steps) -> Result<()>) -> Result<ExitCode> {
     process::end_children_when_interrupted(|| 130)?;
-    let workspace = Workspace::find()?;
-    let steps = Steps::default();
-    match &cli.command {
-        Command::Setup => tools::setup(&workspace, &steps, Purpose::Test),
-        Command::Worker => {
-            tools::setup(&workspace, &steps, Purpose::Worker)?;
-            build_worker(&workspace, &steps)
-        }
-    }
+    command(&Workspace::find()?, &Steps::default())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn build_worker(workspace: &Workspace, steps: &Steps) -> Result<()> {

@@ -1,5 +1,7 @@
-//! Child processes that never outlive us: each runs in a process group of its own, all groups are
-//! known here, and an interrupt ends them, newest first, before this process ends.
+//! Child processes that never outlive us: all are known here, and once
+//! [`end_children_when_interrupted`] was called, each gets a process group of its own, so that an
+//! interrupt ends it and all its children, newest first, before this process ends. Before that (in
+//! tests) children stay in our group, and whoever kills the group kills them too.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -9,52 +11,95 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// How long a group may take to end by itself: more than the origin needs to drain.
+/// How long a child may take to end by itself: more than the origin needs to drain.
 const GRACE: Duration = Duration::from_secs(35);
 const POLL: Duration = Duration::from_millis(20);
 
-static GROUPS: Mutex<Groups> = Mutex::new(Groups { live: Vec::new(), interrupted: false });
+static CHILDREN: Mutex<Children> =
+    Mutex::new(Children { live: Vec::new(), interruptible: false, interrupted: false });
 
-struct Groups {
+struct Children {
     /// In the order of their start.
-    live: Vec<Pid>,
+    live: Vec<Member>,
+    /// Whether an interrupt ends them.
+    interruptible: bool,
     /// Once set, nothing more is started.
     interrupted: bool,
 }
 
-fn groups() -> MutexGuard<'static, Groups> {
+fn children() -> MutexGuard<'static, Children> {
     // The list is whole after every step, so a panic elsewhere can't have broken it.
-    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running child and everything that it starts. Ended when dropped.
+/// A child as signals see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Member {
+    pid: Pid,
+    /// It leads a process group, which ends with it.
+    leads: bool,
+}
+
+impl Member {
+    fn signal(self, signal: impl Into<Option<Signal>>) -> Result<(), Errno> {
+        if self.leads { killpg(self.pid, signal) } else { kill(self.pid, signal) }
+    }
+
+    fn is_alive(self) -> bool {
+        // A child that ended but wasn't waited for still counts as a member of its group.
+        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+        if self.leads { self.signal(None) != Err(Errno::ESRCH) } else { status == Ok(WaitStatus::StillAlive) }
+    }
+
+    /// SIGTERM, then SIGKILL once `GRACE` has passed.
+    fn end(self) {
+        if self.signal(Signal::SIGTERM) == Err(Errno::ESRCH) {
+            return;
+        }
+        let began = Instant::now();
+        while self.is_alive() {
+            if began.elapsed() > GRACE {
+                let _ = self.signal(Signal::SIGKILL);
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// A running child. Ended when dropped.
 #[derive(Debug)]
-pub struct Group {
+pub struct Running {
     child: Child,
-    leader: Pid,
+    member: Member,
 }
 
-impl Group {
-    /// Starts `command` in a new process group, with nothing to read.
+impl Running {
+    /// Starts `command` with nothing to read.
     ///
     /// # Errors
     /// When the program is missing or can't be started.
     pub fn spawn(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        command.process_group(0).stdin(Stdio::null());
+        command.stdin(Stdio::null());
         // Under the lock, so that an interrupt sees this child or prevents it.
-        let mut groups = groups();
-        if groups.interrupted {
+        let mut children = children();
+        if children.interrupted {
             bail!("interrupted");
         }
+        let leads = children.interruptible;
+        if leads {
+            command.process_group(0);
+        }
         let child = command.spawn().with_context(|| format!("starting {program}"))?;
-        let leader = Pid::from_raw(i32::try_from(child.id()).context("process id")?);
-        groups.live.push(leader);
-        Ok(Self { child, leader })
+        let pid = Pid::from_raw(i32::try_from(child.id()).context("process id")?);
+        let member = Member { pid, leads };
+        children.live.push(member);
+        Ok(Self { child, member })
     }
 
     #[must_use]
@@ -66,7 +111,7 @@ impl Group {
         &mut self.child
     }
 
-    /// Waits for the leader to end by itself.
+    /// Waits for it to end by itself.
     ///
     /// # Errors
     /// When the operating system doesn't know the process any more.
@@ -76,66 +121,48 @@ impl Group {
         Ok(status?)
     }
 
-    /// The leader's status if it has ended.
+    /// Its status if it has ended.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Asks the group to end, and ends it when it doesn't.
+    /// Asks it to end, and ends it when it doesn't.
     pub fn stop(&mut self) {
-        end(self.leader, GRACE);
+        self.member.end();
         let _ = self.child.wait();
     }
 
-    /// Ends the group at once (SIGKILL), as a crash would.
+    /// Ends it at once (SIGKILL), as a crash would.
     pub fn kill(&mut self) {
-        let _ = killpg(self.leader, Signal::SIGKILL);
+        let _ = self.member.signal(Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
 
-impl Drop for Group {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.stop();
-        groups().live.retain(|leader| *leader != self.leader);
-    }
-}
-
-/// SIGTERM, then SIGKILL once `grace` has passed.
-fn end(leader: Pid, grace: Duration) {
-    if killpg(leader, Signal::SIGTERM) == Err(Errno::ESRCH) {
-        return;
-    }
-    let began = Instant::now();
-    while is_alive(leader) {
-        if began.elapsed() > grace {
-            let _ = killpg(leader, Signal::SIGKILL);
-            return;
+        if self.try_wait().is_none() || self.member.leads {
+            self.stop();
         }
-        std::thread::sleep(POLL);
+        children().live.retain(|member| *member != self.member);
     }
 }
 
-fn is_alive(leader: Pid) -> bool {
-    // A leader that ended but wasn't waited for still counts as a member of its group.
-    let _ = waitpid(leader, Some(WaitPidFlag::WNOHANG));
-    killpg(leader, None) != Err(Errno::ESRCH)
-}
-
-/// From now on SIGINT, SIGTERM and SIGHUP end every group, newest first, and then this process,
+/// From now on SIGINT, SIGTERM and SIGHUP end every child, newest first, and then this process,
 /// with the code that `exit_code` gives.
 ///
 /// # Errors
 /// When a handler is already set.
 pub fn end_children_when_interrupted(exit_code: impl Fn() -> i32 + Send + 'static) -> Result<()> {
+    children().interruptible = true;
     ctrlc::set_handler(move || {
         let live = {
-            let mut groups = groups();
-            groups.interrupted = true;
-            groups.live.clone()
+            let mut children = children();
+            children.interrupted = true;
+            children.live.clone()
         };
-        for leader in live.into_iter().rev() {
-            end(leader, GRACE);
+        for member in live.into_iter().rev() {
+            member.end();
         }
         std::process::exit(exit_code());
     })
@@ -145,7 +172,7 @@ pub fn end_children_when_interrupted(exit_code: impl Fn() -> i32 + Send + 'stati
 /// Waits for ever when an interrupt is ending this process, so that its consequences (a child that
 /// was killed) are not reported as failures.
 pub fn rest_if_interrupted() {
-    if groups().interrupted {
+    if children().interrupted {
         loop {
             std::thread::park();
         }
@@ -159,7 +186,7 @@ pub fn rest_if_interrupted() {
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     command.stdout(io::stderr()).stderr(io::stderr());
-    let status = Group::spawn(command)?.wait()?;
+    let status = Running::spawn(command)?.wait()?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }

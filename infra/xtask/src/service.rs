@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::Group;
+use crate::process::Running;
 
 const TAIL_LINES: usize = 400;
 /// Lines that wait to be read; what comes when nobody reads is in the log only.
@@ -22,7 +22,7 @@ const WAITING_LINES: usize = 4096;
 #[derive(Debug)]
 pub struct Service {
     name: &'static str,
-    group: Group,
+    running: Running,
     lines: Receiver<String>,
     tail: Arc<Mutex<VecDeque<String>>>,
     log: PathBuf,
@@ -43,17 +43,17 @@ impl Service {
             .open(&log)
             .with_context(|| format!("opening {}", log.display()))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut group = Group::spawn(command)?;
+        let mut running = Running::spawn(command)?;
         let (sender, lines) = sync_channel(WAITING_LINES);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let file = Arc::new(file);
-        if let Some(stdout) = group.child().stdout.take() {
+        if let Some(stdout) = running.child().stdout.take() {
             keep(stdout, sender.clone(), Arc::clone(&tail), Arc::clone(&file));
         }
-        if let Some(stderr) = group.child().stderr.take() {
+        if let Some(stderr) = running.child().stderr.take() {
             keep(stderr, sender, Arc::clone(&tail), file);
         }
-        Ok(Self { name, group, lines, tail, log })
+        Ok(Self { name, running, lines, tail, log })
     }
 
     /// Reads the output until `wanted` finds something in a line.
@@ -75,7 +75,7 @@ impl Service {
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.group.wait()?;
+                    let status = self.running.wait()?;
                     bail!("{} ended ({status}):\n{}", self.name, self.tail());
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -99,12 +99,17 @@ impl Service {
 
     /// Its status if it has ended.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.group.try_wait()
+        self.running.try_wait()
     }
 
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.group.id()
+        self.running.id()
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     #[must_use]
@@ -114,12 +119,12 @@ impl Service {
 
     /// Asks it to end and waits until it has.
     pub fn stop(&mut self) {
-        self.group.stop();
+        self.running.stop();
     }
 
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
-        self.group.kill();
+        self.running.kill();
     }
 }
 

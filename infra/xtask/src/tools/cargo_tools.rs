@@ -98,6 +98,13 @@ impl fmt::Display for Tool {
     }
 }
 
+/// nextest as a command that still wants its arguments, from `nextest` on: the machine's own, else ours.
+#[must_use]
+pub fn nextest(workspace: &Workspace) -> Command {
+    let own = workspace.tools().join("bin/cargo-nextest");
+    if own.exists() { Command::new(own) } else { cargo() }
+}
+
 /// The tools share their compiled dependencies while they are being installed; afterwards nothing
 /// needs them.
 pub fn clean(workspace: &Workspace) {

@@ -2,7 +2,7 @@
 //! carries it inside the wheel `onnxruntime`; no Python is needed to run it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -15,15 +15,19 @@ pub const VERSION: &str = "1.30.0";
 /// The library is the same in the wheel of every CPython; naming one makes the user's irrelevant.
 pub const CPYTHON: &str = "3.13";
 
+/// Its name after unpacking, without the version.
+const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+
 const UNPACK: &str = "\
 import pathlib, sys, zipfile
 wheel, into = map(pathlib.Path, sys.argv[1:])
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
         file = pathlib.PurePosixPath(name).name
-        if name.startswith('onnxruntime/capi/libonnxruntime.') or name in (
-            'onnxruntime/LICENSE', 'onnxruntime/ThirdPartyNotices.txt'
-        ):
+        if name.startswith('onnxruntime/capi/libonnxruntime.'):
+            suffix = '.dylib' if file.endswith('.dylib') else '.so'
+            (into / ('libonnxruntime' + suffix)).write_bytes(archive.read(name))
+        elif name in ('onnxruntime/LICENSE', 'onnxruntime/ThirdPartyNotices.txt'):
             (into / file).write_bytes(archive.read(name))
 ";
 
@@ -32,13 +36,16 @@ with zipfile.ZipFile(wheel) as archive:
 /// # Errors
 /// When it isn't installed.
 pub fn library(workspace: &Workspace) -> Result<PathBuf> {
-    find(&directory(workspace)).context("ONNX Runtime is not installed: run `cargo xtask setup` first")
+    let library = directory(workspace).join(LIBRARY);
+    ensure!(library.exists(), "ONNX Runtime is not installed: run `cargo xtask setup` first");
+    Ok(library)
 }
 
 /// Whether the pinned version is installed.
 #[must_use]
 pub fn is_ready(workspace: &Workspace) -> bool {
-    find(&directory(workspace)).is_some()
+    library(workspace).is_ok()
+        && fs::read_to_string(directory(workspace).join("VERSION")).is_ok_and(|version| version == VERSION)
 }
 
 /// # Errors
@@ -65,7 +72,8 @@ pub fn install(workspace: &Workspace) -> Result<()> {
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .context("pip downloaded no wheel")?;
     run(Command::new("python3").args(["-c", UNPACK]).arg(&wheel).arg(&unpacked))?;
-    ensure!(find(&unpacked).is_some(), "{} holds no libonnxruntime", wheel.display());
+    ensure!(unpacked.join(LIBRARY).exists(), "{} holds no libonnxruntime", wheel.display());
+    fs::write(unpacked.join("VERSION"), VERSION)?;
     // The name appears when everything is there: an interrupted install is repeated.
     fs::rename(&unpacked, &directory)?;
     fs::remove_dir_all(&download)?;
@@ -73,14 +81,5 @@ pub fn install(workspace: &Workspace) -> Result<()> {
 }
 
 fn directory(workspace: &Workspace) -> PathBuf {
-    workspace.tools().join(format!("onnxruntime-{VERSION}"))
-}
-
-/// `libonnxruntime.so.1.30.0` on Linux, `libonnxruntime.1.30.0.dylib` on macOS.
-fn find(directory: &Path) -> Option<PathBuf> {
-    fs::read_dir(directory).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find(|path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name.starts_with("libonnxruntime."))
-    })
+    workspace.tools().join("onnxruntime")
 }
