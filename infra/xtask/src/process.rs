@@ -161,6 +161,7 @@ pub fn end_children_when_interrupted(exit_code: impl Fn() -> i32 + Send + 'stati
             children.interrupted = true;
             children.live.clone()
         };
+        eprintln!("\ninterrupted: ending what was started");
         for member in live.into_iter().rev() {
             member.end();
         }
