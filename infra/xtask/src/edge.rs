@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use perigee_shared::key::{Key, KeyRecord};
@@ -13,9 +12,8 @@ use serde_json::{Value, json};
 
 use crate::http;
 use crate::service::Service;
+use crate::workerd::Workerd;
 use crate::workspace::Workspace;
-
-const START: Duration = Duration::from_secs(30);
 
 /// How to run an edge.
 #[derive(Clone, Debug)]
@@ -37,9 +35,7 @@ pub struct EdgeSettings {
 /// A running edge. Ended when dropped.
 #[derive(Debug)]
 pub struct Edge {
-    service: Service,
-    address: SocketAddr,
-    keys: SocketAddr,
+    workerd: Workerd,
 }
 
 impl Edge {
@@ -50,33 +46,29 @@ impl Edge {
     pub fn start(workspace: &Workspace, settings: &EdgeSettings) -> Result<Self> {
         let built = crate::worker::entry(workspace);
         ensure!(built.exists(), "{} is missing: run `cargo xtask worker` first", built.display());
-        let mut service =
-            Service::start("the edge (workerd)", &mut command(workspace, settings)?, settings.log.clone())?;
-        let (mut edge, mut keys) = (None, None);
-        let (edge, keys) = service.wait_for_line(START, |line| {
-            match listening(line) {
-                Some(("edge", port)) => edge = Some(port),
-                Some(("keys", port)) => keys = Some(port),
-                Some(_) | None => {}
-            }
-            Some((edge?, keys?))
-        })?;
-        Ok(Self {
-            service,
-            address: (Ipv4Addr::LOCALHOST, edge).into(),
-            keys: (Ipv4Addr::LOCALHOST, keys).into(),
-        })
+        let mut command = Command::new(workspace.npm_bin("workerd"));
+        command
+            .current_dir(workspace.root())
+            .envs(crate::worker::default_vars(workspace)?)
+            .envs(&settings.vars)
+            .env("ORIGINS", json!(settings.origins).to_string())
+            .env("ORIGIN_SECRET", &settings.secret)
+            .env("KEYS_SEED", seed(&settings.keys).to_string());
+        let config = workspace.root().join("infra/workerd/perigee.capnp");
+        let sockets = [("edge", settings.port), ("keys", 0)];
+        let workerd = Workerd::start("the edge (workerd)", command, &config, &sockets, settings.log.clone())?;
+        Ok(Self { workerd })
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.workerd.address("edge")
     }
 
     /// Adds a key, or changes what it may do. The edge may remember the old record for a while.
@@ -97,54 +89,23 @@ impl Edge {
 
     fn change_key(&self, method: &str, key: &Key, record: &str) -> Result<()> {
         let path = format!("/{}", escaped(&key.record_name()));
-        let answer = http::request(method, self.keys, &path, record)?;
+        let answer = http::request(method, self.workerd.address("keys"), &path, record)?;
         ensure!(answer.status == 200, "the key store answered {} to {method}", answer.status);
         Ok(())
     }
 
     pub fn service(&mut self) -> &mut Service {
-        &mut self.service
+        self.workerd.service()
     }
 }
 
-fn command(workspace: &Workspace, settings: &EdgeSettings) -> Result<Command> {
-    let mut command = Command::new(workspace.npm_bin("workerd"));
-    command
-        .arg("serve")
-        .arg(workspace.root().join("infra/workerd/perigee.capnp"))
-        .arg(format!("--socket-addr=edge=127.0.0.1:{}", settings.port))
-        .arg("--socket-addr=keys=127.0.0.1:0")
-        // Ports are reported on stdout, one JSON object a line.
-        .arg("--control-fd=1")
-        .current_dir(workspace.root())
-        .envs(crate::worker::default_vars(workspace)?)
-        .envs(&settings.vars)
-        .env("ORIGINS", json!(settings.origins).to_string())
-        .env("ORIGIN_SECRET", &settings.secret)
-        .env("KEYS_SEED", seed(&settings.keys).to_string());
-    Ok(command)
-}
-
-/// What `keys.js` starts with: a JSON object of strings.
-fn seed(keys: &[(Key, KeyRecord)]) -> Value {
+/// What `keys.js` starts with (`KEYS_SEED`): a JSON object of strings.
+#[must_use]
+pub fn seed(keys: &[(Key, KeyRecord)]) -> Value {
     keys.iter()
         .map(|(key, record)| (key.record_name(), Value::from(json!(record).to_string())))
         .collect::<serde_json::Map<_, _>>()
         .into()
-}
-
-/// The socket's name and port, when the line reports one.
-fn listening(line: &str) -> Option<(&'static str, u16)> {
-    let message: Value = serde_json::from_str(line).ok()?;
-    if message["event"] != "listen" {
-        return None;
-    }
-    let port = message["port"].as_u64()?.try_into().ok()?;
-    match message["socket"].as_str()? {
-        "edge" => Some(("edge", port)),
-        "keys" => Some(("keys", port)),
-        _ => None,
-    }
 }
 
 /// Percent-encodes everything but letters and digits.
@@ -176,15 +137,6 @@ pub fn ensure_free(port: u16, what: &str, option: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_report_of_a_known_socket_names_a_port() {
-        assert_eq!(listening("not json"), None);
-        assert_eq!(listening(r#"{"event":"listen","socket":"other","port":1}"#), None);
-        assert_eq!(listening(r#"{"event":"else","socket":"edge","port":1}"#), None);
-        assert_eq!(listening(r#"{"event":"listen","socket":"edge","port":70000}"#), None);
-        assert_eq!(listening(r#"{"event":"listen","socket":"edge","port":8787}"#), Some(("edge", 8787)));
-    }
 
     #[test]
     fn a_taken_port_is_refused_by_number_and_option() {

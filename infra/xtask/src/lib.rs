@@ -13,4 +13,5 @@ pub mod service;
 pub mod steps;
 pub mod tools;
 pub mod worker;
+pub mod workerd;
 pub mod workspace;

@@ -3,6 +3,7 @@
 
 mod check;
 mod dev;
+mod key;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ enum Command {
     Worker,
     /// Start both halves with documents to ask about: builds what is needed, prints `ready: URL key: KEY`.
     Dev(dev::Options),
+    /// Make an API key: for the key-value store on Cloudflare, or for infra/compose.yaml.
+    Key(key::Options),
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
     Test,
 }
@@ -50,6 +53,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             build_worker(workspace, steps)
         }),
         Command::Dev(options) => dev::run(options),
+        Command::Key(options) => key::run(options),
         Command::Test => alone(check::run),
     }
 }

@@ -13,6 +13,9 @@ use crate::service::Service;
 use crate::tools::onnxruntime;
 use crate::workspace::{Workspace, cargo};
 
+/// How cargo builds the executable; the container image does the same.
+pub const BUILD: [&str; 3] = ["build", "--package=perigee-origin", "--bin=perigee"];
+
 const START: Duration = Duration::from_secs(60);
 /// A large corpus may have to be indexed again before the first answer.
 const READY: Duration = Duration::from_secs(30 * 60);
