@@ -97,6 +97,12 @@ impl Credentials {
         }
     }
 
+    /// The key's entry in the key-value store.
+    #[must_use]
+    pub fn key_entry(&self) -> (String, String) {
+        (self.key.record_name(), json!(self.record()).to_string())
+    }
+
     #[must_use]
     pub fn edge_secret(&self) -> &str {
         &self.edge_secret

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use perigee_shared::region;
 use xtask::credentials::Credentials;
-use xtask::edge::{self, Edge, EdgeSettings};
+use xtask::edge::{self, Edge, EdgeSettings, OriginAt};
 use xtask::origin::{self, Origin, OriginSettings, Profile};
 use xtask::steps::Steps;
 use xtask::tools::{self, Purpose};
@@ -125,14 +124,9 @@ fn origin_settings(
 fn edge_settings(options: &Options, origin: &Origin, data: &Path, credentials: &Credentials) -> EdgeSettings {
     EdgeSettings {
         port: options.port,
-        origins: vec![region::Origin {
-            name: "development".to_owned(),
-            url: origin.url(),
-            lat: 0.0,
-            lon: 0.0,
-        }],
+        origins: vec![OriginAt { name: "development".to_owned(), url: origin.url(), lat: 0.0, lon: 0.0 }],
         secret: credentials.edge_secret().to_owned(),
-        keys: vec![(credentials.key().clone(), credentials.record())],
+        keys: [credentials.key_entry()].into(),
         vars: std::collections::BTreeMap::new(),
         log: data.join("logs/edge.log"),
     }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use perigee_shared::key::{Key, KeyRecord};
-use perigee_shared::region::Origin;
-use serde_json::{Value, json};
+/// An origin as the worker's `ORIGINS` variable lists it.
+pub use perigee_shared::region::Origin as OriginAt;
+use serde_json::json;
 
 use crate::http;
 use crate::service::Service;
@@ -21,11 +21,11 @@ pub struct EdgeSettings {
     /// On 127.0.0.1; 0 lets the system choose.
     pub port: u16,
     /// Nearest is chosen by the worker, so the order doesn't matter.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<OriginAt>,
     /// What the edge signs its requests with.
     pub secret: String,
-    /// The keys that the key-value store holds at the start.
-    pub keys: Vec<(Key, KeyRecord)>,
+    /// What the key-value store holds at the start: `Key::record_name()` to a record's JSON.
+    pub keys: BTreeMap<String, String>,
     /// The worker's other variables; those of wrangler.toml apply where this is silent.
     pub vars: BTreeMap<String, String>,
     /// Where the output goes.
@@ -53,7 +53,7 @@ impl Edge {
             .envs(&settings.vars)
             .env("ORIGINS", json!(settings.origins).to_string())
             .env("ORIGIN_SECRET", &settings.secret)
-            .env("KEYS_SEED", seed(&settings.keys).to_string());
+            .env("KEYS_SEED", json!(settings.keys).to_string());
         let config = workspace.root().join("infra/workerd/perigee.capnp");
         let sockets = [("edge", settings.port), ("keys", 0)];
         let workerd = Workerd::start("the edge (workerd)", command, &config, &sockets, settings.log.clone())?;
@@ -71,25 +71,25 @@ impl Edge {
         self.workerd.address("edge")
     }
 
-    /// Adds a key, or changes what it may do. The edge may remember the old record for a while.
+    /// Adds an entry of the key-value store or replaces it. The edge may remember the old one for a while.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn put_key(&self, key: &Key, record: &KeyRecord) -> Result<()> {
-        self.change_key("PUT", key, &json!(record).to_string())
+    pub fn put_key(&self, name: &str, value: &str) -> Result<()> {
+        self.change_key("PUT", name, value)
     }
 
-    /// Removes a key. The edge may remember it for a while.
+    /// Removes an entry of the key-value store. The edge may remember it for a while.
     ///
     /// # Errors
     /// When the store refuses.
-    pub fn delete_key(&self, key: &Key) -> Result<()> {
-        self.change_key("DELETE", key, "")
+    pub fn delete_key(&self, name: &str) -> Result<()> {
+        self.change_key("DELETE", name, "")
     }
 
-    fn change_key(&self, method: &str, key: &Key, record: &str) -> Result<()> {
-        let path = format!("/{}", escaped(&key.record_name()));
-        let answer = http::request(method, self.workerd.address("keys"), &path, record)?;
+    fn change_key(&self, method: &str, name: &str, value: &str) -> Result<()> {
+        let path = format!("/{}", escaped(name));
+        let answer = http::request(method, self.workerd.address("keys"), &path, value)?;
         ensure!(answer.status == 200, "the key store answered {} to {method}", answer.status);
         Ok(())
     }
@@ -97,15 +97,6 @@ impl Edge {
     pub fn service(&mut self) -> &mut Service {
         self.workerd.service()
     }
-}
-
-/// What `keys.js` starts with (`KEYS_SEED`): a JSON object of strings.
-#[must_use]
-pub fn seed(keys: &[(Key, KeyRecord)]) -> Value {
-    keys.iter()
-        .map(|(key, record)| (key.record_name(), Value::from(json!(record).to_string())))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }
 
 /// Percent-encodes everything but letters and digits.

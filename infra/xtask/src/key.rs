@@ -9,7 +9,6 @@ use perigee_shared::id::{Label, TenantId};
 use perigee_shared::key::{Key, KeyRecord};
 use serde_json::json;
 use xtask::credentials::Credentials;
-use xtask::edge;
 
 /// Options of `cargo xtask key`.
 #[derive(Args)]
@@ -86,6 +85,6 @@ fn print_env(credentials: &Credentials, record: &KeyRecord) {
     let key = credentials.key();
     println!("ORIGIN_SECRET={}", credentials.edge_secret());
     println!("PERIGEE_OPERATOR_TOKEN={}", credentials.operator_token());
-    println!("KEYS_SEED='{}'", edge::seed(&[(key.clone(), record.clone())]));
+    println!("KEYS_SEED='{}'", json!({ key.record_name(): json!(record).to_string() }));
     eprintln!("The key, shown once; only its hash is stored:\n{}", key.reveal());
 }
