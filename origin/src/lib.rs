@@ -2,6 +2,7 @@
 //!
 //! The modules stand in the order in which a question meets them.
 
+pub mod answer;
 pub mod embed;
 pub mod extract;
 pub mod retrieve;

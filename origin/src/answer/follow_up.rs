@@ -1,0 +1,485 @@
+//! What to search for when the last turn only makes sense in its conversation ("and on Windows?").
+//!
+//! A pure function of the turns. It reads English surface signs and decides in doubt for the last turn alone: a
+//! question needlessly widened finds the wrong passages, and one that is too narrow finds none and says so.
+
+use perigee_shared::limits::QUERY_CHARS_MAX;
+use perigee_shared::question::{Speaker, Turn};
+
+use super::words::{is_content, words};
+
+/// Characters of earlier turns put in front. The embedding model reads about 1,000; the last turn needs room.
+const CONTEXT_CHARS_MAX: usize = 400;
+
+/// Words of a question that an opening "and …" marks as elliptic; longer ones carry their own subject.
+const OPENING_WORDS_MAX: usize = 10;
+
+/// Words of a question that is a mere prepositional phrase ("for Python 3.12?").
+const PHRASE_WORDS_MAX: usize = 6;
+
+/// Words in which a demonstrative ("that option") is taken to point back.
+const DEMONSTRATIVE_WORDS_MAX: usize = 12;
+
+/// The text to retrieve with, at most [`QUERY_CHARS_MAX`] characters.
+#[must_use]
+pub fn query(turns: &[Turn]) -> String {
+    let asked: Vec<&str> =
+        turns.iter().filter(|turn| turn.speaker == Speaker::User).map(|turn| turn.text.as_str()).collect();
+    let Some((&last, earlier)) = asked.split_last() else { return String::new() };
+    let mut context: Vec<&str> = Vec::new();
+    if leans_on_earlier(last) {
+        for turn in earlier.iter().rev() {
+            let own_subject = !leans_on_earlier(turn);
+            // An elliptic turn in between adds what it names ("how do I upgrade it?"), a bare "why?" nothing.
+            if own_subject || asks_of_something(turn) {
+                context.push(turn);
+            }
+            if own_subject {
+                break;
+            }
+        }
+    }
+    let mut room = CONTEXT_CHARS_MAX;
+    let mut parts: Vec<&str> = Vec::new();
+    for turn in context.into_iter().rev() {
+        let part = first_chars(turn, room);
+        room -= part.chars().count();
+        if !part.is_empty() {
+            parts.push(part);
+        }
+    }
+    let spent: usize = parts.iter().map(|part| part.chars().count() + 1).sum();
+    parts.push(first_chars(last, QUERY_CHARS_MAX - spent));
+    parts.join(" ")
+}
+
+/// Whether an elliptic turn has a verb and names something: "how do I upgrade it?", not "and on Windows?".
+fn asks_of_something(text: &str) -> bool {
+    let words: Vec<String> = words(text).collect();
+    words.iter().any(|word| is_auxiliary(word))
+        && words.iter().any(|word| is_content(word) && !is_filler(word))
+}
+
+fn first_chars(text: &str, count: usize) -> &str {
+    text.char_indices().nth(count).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Whether a question needs the one before it.
+fn leans_on_earlier(text: &str) -> bool {
+    // The signs below are English; a text in another script shows none of them and is taken as it is.
+    if text.chars().any(|c| c.is_alphabetic() && !c.is_ascii()) {
+        return false;
+    }
+    let clauses = Clauses::read(text);
+    let words: Vec<&str> = clauses.words.iter().map(|word| word.text.as_str()).collect();
+    opens_with_connection(&words)
+        || is_bare_phrase(&words)
+        || says_too_little(&words)
+        || points_back(&clauses, &words)
+}
+
+/// "and …", "what about …", "or …".
+fn opens_with_connection(words: &[&str]) -> bool {
+    let opening = matches!(
+        words,
+        ["and" | "or" | "but" | "also" | "then" | "same" | "ok" | "okay", ..]
+            | ["what" | "how", "about", ..]
+            | ["what" | "anything", "else", ..]
+            | ["the", "same", ..]
+            | ["why" | "how", "not" | "so" | "come"]
+    );
+    opening && words.len() <= OPENING_WORDS_MAX
+}
+
+/// "on Windows?", "for Python 3.12?": a place or circumstance without a subject or a verb.
+fn is_bare_phrase(words: &[&str]) -> bool {
+    matches!(
+        words.first(),
+        Some(&("on" | "in" | "for" | "with" | "without" | "from" | "under" | "using" | "via" | "inside"))
+    ) && words.len() <= PHRASE_WORDS_MAX
+        && !words.iter().any(|word| is_auxiliary(word) || is_question_word(word))
+}
+
+/// "Why?", "Windows?", "More details": nothing, or hardly anything, is named.
+fn says_too_little(words: &[&str]) -> bool {
+    let named = words.iter().filter(|word| is_content(word) && !is_filler(word)).count();
+    let defines = matches!(
+        words,
+        ["what" | "who" | "where" | "when", "is" | "are" | "was" | "were" | "s", ..]
+            | ["whats" | "define" | "explain" | "describe", ..]
+    );
+    !words.is_empty() && (named == 0 || (named == 1 && words.len() <= 2 && !defines))
+}
+
+fn is_auxiliary(word: &str) -> bool {
+    matches!(
+        word,
+        "is" | "are"
+            | "was"
+            | "were"
+            | "do"
+            | "does"
+            | "did"
+            | "can"
+            | "could"
+            | "should"
+            | "will"
+            | "would"
+            | "must"
+            | "has"
+            | "have"
+    )
+}
+
+fn is_question_word(word: &str) -> bool {
+    matches!(word, "what" | "how" | "which" | "why" | "when" | "where" | "who")
+}
+
+/// Words that ask to go on rather than name something.
+fn is_filler(word: &str) -> bool {
+    matches!(
+        word,
+        "detail"
+            | "details"
+            | "example"
+            | "examples"
+            | "explain"
+            | "elaborate"
+            | "continue"
+            | "go"
+            | "show"
+            | "tell"
+            | "give"
+            | "say"
+            | "help"
+            | "mean"
+            | "really"
+            | "sure"
+            | "yes"
+            | "exactly"
+            | "thanks"
+            | "work"
+            | "works"
+            | "happen"
+            | "happens"
+            | "possible"
+            | "true"
+            | "again"
+            | "briefly"
+            | "short"
+            | "shorter"
+            | "simpler"
+            | "else"
+            | "sorry"
+            | "further"
+            | "know"
+            | "want"
+            | "need"
+    )
+}
+
+/// A pronoun or demonstrative whose noun is not in the question itself.
+fn points_back(clauses: &Clauses, words: &[&str]) -> bool {
+    let ends_with_comparison =
+        matches!(words.last(), Some(&("instead" | "too" | "afterwards"))) || words.ends_with(&["as", "well"]);
+    if ends_with_comparison && words.len() <= OPENING_WORDS_MAX {
+        return true;
+    }
+    if let Some(place) = words.iter().position(|word| matches!(*word, "former" | "latter"))
+        && place > 0
+    {
+        return true;
+    }
+    (0..words.len()).any(|place| points_back_at(clauses, words, place))
+}
+
+fn points_back_at(clauses: &Clauses, words: &[&str], place: usize) -> bool {
+    let before = place.checked_sub(1).map(|p| words[p]);
+    let after = words.get(place + 1).copied();
+    match words[place] {
+        "it" if is_expletive(words, place) => false,
+        // The object of a clause is never that clause's own subject, so only an earlier clause can name it.
+        "it" | "them" | "they" | "he" | "she" => !clauses.name_something_before_the_clause_of(place),
+        // "Can Prometheus reload its rules?": here the subject may.
+        "its" | "their" | "theirs" => clauses.names_before(place) < 2,
+        "this" | "these" | "those" if words.len() <= DEMONSTRATIVE_WORDS_MAX => {
+            !clauses.name_something_before_the_clause_of(place) && !clauses.quotes_something
+        }
+        "that" if words.len() <= DEMONSTRATIVE_WORDS_MAX => {
+            let pronoun = after.is_none()
+                || matches!(
+                    before,
+                    Some(
+                        "do" | "does"
+                            | "is"
+                            | "was"
+                            | "will"
+                            | "would"
+                            | "can"
+                            | "about"
+                            | "for"
+                            | "like"
+                            | "with"
+                            | "after"
+                            | "before"
+                            | "why"
+                            | "did"
+                            | "use"
+                            | "using"
+                            | "change"
+                    )
+                )
+                || place == 0;
+            pronoun && !clauses.name_something_before_the_clause_of(place)
+        }
+        "one" | "ones" => {
+            matches!(before, Some("which" | "other" | "that" | "this" | "first" | "second" | "last"))
+                || (after.is_none() && !clauses.name_something_before_the_clause_of(place))
+        }
+        "same" => {
+            matches!(before, Some("the")) && !matches!(after, Some("time" | "as")) && {
+                clauses.names_before(place) == 0 || after.is_none()
+            }
+        }
+        _ => false,
+    }
+}
+
+/// "Is it possible to …", "does it take …", "what does it mean to …": an "it" that stands for nothing earlier.
+fn is_expletive(words: &[&str], place: usize) -> bool {
+    let after = words.get(place + 1).copied().unwrap_or_default();
+    let to_follows = words[place..].iter().any(|word| matches!(*word, "to" | "that" | "if" | "when"));
+    to_follows
+        && (matches!(after, "take" | "mean" | "matter" | "cost" | "hurt" | "help" | "make")
+            || matches!(
+                after,
+                "possible"
+                    | "safe"
+                    | "necessary"
+                    | "ok"
+                    | "okay"
+                    | "recommended"
+                    | "required"
+                    | "better"
+                    | "worth"
+                    | "bad"
+                    | "good"
+                    | "easy"
+                    | "hard"
+                    | "allowed"
+                    | "advisable"
+                    | "best"
+                    | "normal"
+                    | "true"
+                    | "important"
+                    | "enough"
+                    | "is"
+            ))
+}
+
+/// A question's words, each with the clause that it stands in.
+struct Clauses {
+    words: Vec<Word>,
+    /// Something is quoted, or follows a colon: what a demonstrative may point to.
+    quotes_something: bool,
+}
+
+struct Word {
+    text: String,
+    clause: usize,
+}
+
+impl Clauses {
+    fn read(text: &str) -> Self {
+        let mut read = Vec::new();
+        let mut clause = 0;
+        for piece in text.split_inclusive([',', ';', '.', '?', '!', ':', '\n']) {
+            for word in words(piece) {
+                if opens_a_clause(&word) && !read.is_empty() {
+                    clause += 1;
+                }
+                read.push(Word { text: word, clause });
+            }
+            // A dot inside a word ("3.12", "prometheus.yml") ends nothing.
+            if !piece.ends_with('.') {
+                clause += 1;
+            }
+        }
+        let quotes_something =
+            text.contains(['`', '"', '\u{201c}']) || text.contains(": ") || text.contains('\n');
+        Self { words: read, quotes_something }
+    }
+
+    /// Content words before a place.
+    fn names_before(&self, place: usize) -> usize {
+        self.words[..place].iter().filter(|word| is_content(&word.text)).count()
+    }
+
+    /// Whether an earlier clause has content enough to hold a noun: a verb and its object, or a subject.
+    fn name_something_before_the_clause_of(&self, place: usize) -> bool {
+        let clause = self.words[place].clause;
+        self.words[..place].iter().filter(|word| word.clause < clause && is_content(&word.text)).count() >= 2
+    }
+}
+
+fn opens_a_clause(word: &str) -> bool {
+    matches!(
+        word,
+        "and"
+            | "or"
+            | "but"
+            | "then"
+            | "to"
+            | "when"
+            | "if"
+            | "before"
+            | "after"
+            | "while"
+            | "without"
+            | "so"
+            | "because"
+            | "which"
+            | "who"
+            | "where"
+            | "how"
+            | "until"
+            | "unless"
+            | "once"
+            | "that"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> Turn {
+        Turn { speaker: Speaker::User, text: text.to_owned() }
+    }
+
+    fn assistant(text: &str) -> Turn {
+        Turn { speaker: Speaker::Assistant, text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_question_with_its_own_subject_is_searched_alone() {
+        for alone in [
+            "How do I install uv on Windows?",
+            "What is uv?",
+            "What is a tool?",
+            "Where are wheels cached?",
+            "Explain dependency groups",
+            "prometheus retention",
+            "uv lock --upgrade",
+            "When is Prometheus not a good fit for collecting data?",
+            "Is it possible to reload the configuration without a restart?",
+            "How long does it take to rebuild the index?",
+            "What does it mean when a target is down?",
+            "If I delete a project, can I restore it?",
+            "When alerts fire, do they repeat?",
+            "Can I create a virtual environment and activate it in one step?",
+            "Can Prometheus reload its configuration at run time?",
+            "Is there a way to pin the Python version?",
+            "What are the metrics that Prometheus exposes?",
+            "Does uv support packages that need a compiler?",
+            "What does this error mean: connection refused?",
+            "Which labels does the `up` metric have, and what are those for?",
+            "How do I run two instances at the same time?",
+            "And how do I configure the remote write receiver to accept samples from another Prometheus server?",
+            "Who wrote the Alertmanager?",
+            "How many career sacks did Jared Allen have?",
+            "Wie installiere ich uv auf Windows?",
+            "Und unter Windows?",
+            "在 Windows 上呢？",
+            "¿Y en Windows?",
+            "What's new in version 3?",
+        ] {
+            let turns = [user("How do I configure the scrape interval?"), assistant("So."), user(alone)];
+            assert_eq!(query(&turns), alone);
+        }
+    }
+
+    #[test]
+    fn an_elliptic_question_takes_the_one_before_it_along() {
+        let before = "How do I install uv?";
+        for elliptic in [
+            "and on Windows?",
+            "And on macOS?",
+            "what about Windows?",
+            "How about with pip?",
+            "or from source?",
+            "but without root?",
+            "on Windows?",
+            "for Python 3.12?",
+            "in Docker",
+            "with pip?",
+            "Windows?",
+            "Why?",
+            "Why not?",
+            "How so?",
+            "How do I upgrade it?",
+            "Can I remove it later?",
+            "Is it free?",
+            "Does it work offline?",
+            "Where does it put its files?",
+            "What are its dependencies?",
+            "Do they need a compiler?",
+            "How do I configure them?",
+            "Is that supported on Windows?",
+            "How do I do that?",
+            "What does this do?",
+            "Where is that documented?",
+            "Which one is faster?",
+            "Do I need one?",
+            "Does the same work on Linux?",
+            "Same on Linux?",
+            "More details please",
+            "Can you give an example?",
+            "Anything else?",
+            "What else?",
+            "Can I use conda instead?",
+            "Does Fedora work too?",
+            "Is the latter better?",
+            "Then what?",
+            "Can Docker run it?",
+        ] {
+            let turns = [user(before), assistant("Run the installer."), user(elliptic)];
+            let expected = format!("{before} {elliptic}");
+            assert_eq!(query(&turns), expected);
+        }
+    }
+
+    #[test]
+    fn a_chain_of_ellipses_goes_back_to_the_question_that_named_its_subject() {
+        let turns = [
+            user("What is Prometheus?"),
+            user("How do I install uv?"),
+            assistant("…"),
+            user("why?"),
+            user("And how do I upgrade it?"),
+            user("on Windows?"),
+        ];
+        assert_eq!(query(&turns), "How do I install uv? And how do I upgrade it? on Windows?");
+    }
+
+    #[test]
+    fn a_first_question_stands_alone_however_it_begins() {
+        assert_eq!(query(&[user("and on Windows?")]), "and on Windows?");
+        assert_eq!(query(&[]), "");
+    }
+
+    #[test]
+    fn instructions_and_answers_are_not_searched_for() {
+        let system = Turn { speaker: Speaker::System, text: "Be brief.".to_owned() };
+        assert_eq!(query(&[system, assistant("Hello."), user("Why?")]), "Why?");
+    }
+
+    #[test]
+    fn the_query_is_bounded_and_keeps_the_last_question() {
+        let turns = [user(&"long ".repeat(5_000)), user("and on Windows?")];
+        let query = query(&turns);
+        assert!(query.ends_with(" and on Windows?") && query.chars().count() <= QUERY_CHARS_MAX);
+        let turns = [user("How?"), user(&"é".repeat(QUERY_CHARS_MAX * 2))];
+        assert_eq!(super::query(&turns).chars().count(), QUERY_CHARS_MAX);
+    }
+}

@@ -1,0 +1,43 @@
+//! Words that carry a text's content: folded, stemmed, without the ones that every sentence has.
+//!
+//! English stop words and the English stemmer; other languages keep all their words, which are then stemmed
+//! alike on both sides of a comparison, so that comparing stays sound and is only less sharp.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// English words that say nothing about what a sentence is about, apostrophes left out. Sorted.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "above", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at",
+    "be", "because", "been", "before", "being", "between", "both", "but", "by", "can", "cannot", "cant",
+    "could", "did", "do", "does", "doesnt", "doing", "dont", "each", "every", "for", "from", "had", "has",
+    "have", "having", "he", "her", "here", "him", "his", "how", "i", "if", "im", "in", "into", "is", "isnt",
+    "it", "its", "just", "many", "may", "me", "might", "more", "most", "much", "must", "my", "no", "not",
+    "of", "on", "one", "ones", "only", "or", "other", "our", "out", "over", "own", "please", "same", "shall",
+    "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these",
+    "they", "this", "those", "through", "to", "too", "under", "up", "us", "very", "was", "we", "were",
+    "what", "whats", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will",
+    "with", "would", "you", "your",
+];
+
+/// A text's words in order: lower case, apostrophes dropped, punctuation gone.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    text.unicode_words().map(|word| {
+        let lower = word.to_lowercase();
+        if lower.contains(['\'', '\u{2019}']) { lower.replace(['\'', '\u{2019}'], "") } else { lower }
+    })
+}
+
+/// Whether a word, as [`words`] gives it, carries content.
+pub(super) fn is_content(word: &str) -> bool {
+    STOP_WORDS.binary_search(&word).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stop_words_can_be_searched() {
+        assert!(STOP_WORDS.is_sorted());
+    }
+}
