@@ -116,9 +116,14 @@ fn origin_settings(
         data_dir: data.join("origin"),
         edge_secrets: vec![credentials.edge_secret().to_owned()],
         operator_token: credentials.operator_token().to_owned(),
-        env: Vec::new(),
+        env: upstream_from_the_environment(),
         log: data.join("logs/origin.log"),
     }
+}
+
+/// Whoever has a model server sets it as in production; nothing else of the shell reaches the origin.
+fn upstream_from_the_environment() -> Vec<(String, String)> {
+    std::env::vars().filter(|(name, _)| name.starts_with("PERIGEE_UPSTREAM_")).collect()
 }
 
 fn edge_settings(options: &Options, origin: &Origin, data: &Path, credentials: &Credentials) -> EdgeSettings {

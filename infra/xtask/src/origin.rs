@@ -52,6 +52,12 @@ impl Origin {
     /// When the binary is missing, or ends before it listens: the message carries its output.
     pub fn start(workspace: &Workspace, settings: &OriginSettings) -> Result<Self> {
         let mut command = Command::new(&settings.binary);
+        // It refuses variables that it doesn't know, and a user's shell may hold some.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PERIGEE_") {
+                command.env_remove(name);
+            }
+        }
         command
             .arg("serve")
             .current_dir(workspace.root())

@@ -61,7 +61,7 @@ fn edge_environment() -> BTreeSet<String> {
 
 #[test]
 fn the_image_of_the_origin_builds_what_developers_build() {
-    let file = instructions("infra/container/origin.Containerfile");
+    let file = instructions("infra/container/Containerfile");
     let build = format!("cargo {} --release --locked", origin::BUILD.join(" "));
     assert!(all(&file, "RUN").contains(&build.as_str()), "no `{build}`");
     let binary = origin::binary(Path::new("target"), origin::Profile::Release);
@@ -75,7 +75,7 @@ fn the_image_of_the_origin_builds_what_developers_build() {
 
 #[test]
 fn the_image_of_the_origin_takes_the_onnx_runtime_that_the_tests_ran_with() {
-    let file = instructions("infra/container/origin.Containerfile");
+    let file = instructions("infra/container/Containerfile");
     let download = format!(
         "--python-version {} --dest /wheel onnxruntime=={} ",
         onnxruntime::CPYTHON,
@@ -88,7 +88,7 @@ fn the_image_of_the_origin_takes_the_onnx_runtime_that_the_tests_ran_with() {
 fn the_images_build_with_the_toolchain_that_the_project_asks_for() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let version = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
-    for path in ["infra/container/origin.Containerfile", "infra/container/edge.Containerfile"] {
+    for path in ["infra/container/Containerfile", "infra/container/edge.Containerfile"] {
         let file = instructions(path);
         let from = format!("rust:{version}.0-bookworm AS build");
         assert!(all(&file, "FROM").contains(&from.as_str()), "{path}: no `{from}`");
@@ -98,7 +98,7 @@ fn the_images_build_with_the_toolchain_that_the_project_asks_for() {
 
 #[test]
 fn every_path_that_the_image_of_the_origin_names_is_one_it_copied() {
-    let file = instructions("infra/container/origin.Containerfile");
+    let file = instructions("infra/container/Containerfile");
     let copies = all(&file, "COPY");
     let settings = all(&file, "ENV").join(" ");
     for (name, path) in settings.split_whitespace().filter_map(|setting| setting.split_once('=')) {
@@ -157,7 +157,7 @@ fn compose_gives_both_halves_what_they_need_and_the_same_secret() {
     let compose = yaml("infra/compose.yaml");
     let services = &compose["services"];
     for (name, path) in
-        [("origin", "infra/container/origin.Containerfile"), ("edge", "infra/container/edge.Containerfile")]
+        [("origin", "infra/container/Containerfile"), ("edge", "infra/container/edge.Containerfile")]
     {
         assert_eq!(services[name]["build"]["context"], "..");
         assert_eq!(services[name]["build"]["dockerfile"], path);
