@@ -1,0 +1,101 @@
+//! HTML: the main content as Markdown.
+
+use std::rc::Rc;
+
+use htmd::element_handler::{HandlerResult, Handlers};
+use htmd::{Element, HtmlToMarkdown, Node};
+use markup5ever_rcdom::NodeData;
+
+use super::contain::contained;
+use super::{ExtractError, Extracted, Markup, markdown};
+
+/// Bytes of an HTML file: its tree takes about ten times as much memory.
+const HTML_BYTES_MAX: usize = 8 << 20;
+
+/// Elements inside elements. Real pages stay below 100; the converter recurses.
+const DEPTH_MAX: usize = 512;
+
+/// Seconds for parsing and converting; 8 MiB take about one.
+const SECONDS_MAX: u64 = 20;
+
+/// Elements that are no content.
+const NOISE: [&str; 18] = [
+    "head", "title", "script", "style", "noscript", "template", "iframe", "object", "svg", "canvas", "video",
+    "audio", "nav", "footer", "form", "button", "select", "dialog",
+];
+
+pub(super) fn extract(html: String) -> Result<Extracted, ExtractError> {
+    if html.len() > HTML_BYTES_MAX {
+        return Err(ExtractError::TooMuch { what: "bytes of HTML", max: HTML_BYTES_MAX as u64 });
+    }
+    contained("HTML", SECONDS_MAX, move || convert(&html))
+}
+
+fn convert(html: &str) -> Result<Extracted, ExtractError> {
+    let converter = HtmlToMarkdown::builder()
+        .skip_tags(NOISE.to_vec())
+        .add_handler(vec!["img"], alternative_text)
+        .scripting_enabled(false)
+        .build();
+    let tree = converter.html_to_tree(html).map_err(|error| ExtractError::broken("HTML", error))?;
+    let found = look_through(&tree)?;
+    let text = match found.main {
+        Some(main) => converter.tree_to_markdown(&main),
+        None => converter.tree_to_markdown(&tree),
+    };
+    // Entities can bring back what the decoder refused.
+    let text = text.replace('\0', "");
+    let title =
+        found.title.filter(|title| !title.trim().is_empty()).or_else(|| markdown::first_heading(&text));
+    Ok(Extracted { title, text, markup: Markup::Markdown })
+}
+
+/// An image is what its author says it shows; its address, perhaps a megabyte of `data:`, is not text.
+#[expect(clippy::needless_pass_by_value, reason = "htmd's handler signature")]
+fn alternative_text(_: &dyn Handlers, image: Element<'_>) -> Option<HandlerResult> {
+    let alt = image.attrs.iter().find(|attribute| &*attribute.name.local == "alt")?;
+    Some(HandlerResult::from(alt.value.to_string()))
+}
+
+#[derive(Default)]
+struct Found {
+    title: Option<String>,
+    /// The page's only `main` element.
+    main: Option<Rc<Node>>,
+}
+
+/// Walks the tree without recursion: it may be too deep for that, which is what is to be found out.
+fn look_through(tree: &Rc<Node>) -> Result<Found, ExtractError> {
+    let mut found = Found::default();
+    let mut mains = 0;
+    let mut open = vec![(Rc::clone(tree), 0)];
+    while let Some((node, depth)) = open.pop() {
+        if depth > DEPTH_MAX {
+            return Err(ExtractError::TooDeep { what: "elements", max: DEPTH_MAX });
+        }
+        if let NodeData::Element { name, .. } = &node.data {
+            match &*name.local {
+                "title" if found.title.is_none() => found.title = Some(text_of(&node)),
+                "main" => {
+                    mains += 1;
+                    found.main = Some(Rc::clone(&node));
+                }
+                _ => {}
+            }
+        }
+        // Reversed, so that elements are met in document order.
+        open.extend(node.children.borrow().iter().rev().map(|child| (Rc::clone(child), depth + 1)));
+    }
+    found.main = found.main.filter(|main| mains == 1 && !main.children.borrow().is_empty());
+    Ok(found)
+}
+
+/// The text directly inside an element; `title` has nothing else.
+fn text_of(node: &Node) -> String {
+    let children = node.children.borrow();
+    let texts = children.iter().filter_map(|child| match &child.data {
+        NodeData::Text { contents } => Some(contents.borrow().to_string()),
+        _ => None,
+    });
+    texts.collect()
+}
