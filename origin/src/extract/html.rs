@@ -1,10 +1,14 @@
 //! HTML: the main content as Markdown.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use htmd::element_handler::{HandlerResult, Handlers};
 use htmd::{Element, HtmlToMarkdown, Node};
-use markup5ever_rcdom::NodeData;
+use html5ever::tendril::{StrTendril, TendrilSink};
+use html5ever::tree_builder::TreeBuilderOpts;
+use html5ever::{ParseOpts, parse_document};
+use markup5ever_rcdom::{NodeData, RcDom};
 
 use super::contain::contained;
 use super::{ExtractError, Extracted, Markup, markdown};
@@ -17,6 +21,10 @@ const DEPTH_MAX: usize = 512;
 
 /// Seconds for parsing and converting; 8 MiB take about one.
 const SECONDS_MAX: u64 = 20;
+
+/// Seconds for parsing alone, which takes one for 8 MiB; checked between steps of so many bytes.
+const PARSE_SECONDS_MAX: u64 = 10;
+const STEP_BYTES: usize = 4096;
 
 /// Elements that are no content.
 const NOISE: [&str; 18] = [
@@ -31,13 +39,29 @@ pub(super) fn extract(html: String) -> Result<Extracted, ExtractError> {
     contained("HTML", SECONDS_MAX, move || convert(&html))
 }
 
+/// Parses in small steps: the parser's work can grow with the square of the nesting, and a step can be the last.
+fn parse(html: &str) -> Result<Rc<Node>, ExtractError> {
+    let deadline = Instant::now() + Duration::from_secs(PARSE_SECONDS_MAX);
+    let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
+    let mut parser = parse_document(RcDom::default(), ParseOpts { tree_builder, ..ParseOpts::default() });
+    let mut rest = html;
+    while !rest.is_empty() {
+        let (step, later) = rest.split_at(rest.floor_char_boundary(STEP_BYTES));
+        rest = later;
+        parser.process(StrTendril::from_slice(step));
+        if Instant::now() > deadline {
+            return Err(ExtractError::TimedOut { format: "HTML", seconds: PARSE_SECONDS_MAX });
+        }
+    }
+    Ok(parser.finish().document)
+}
+
 fn convert(html: &str) -> Result<Extracted, ExtractError> {
     let converter = HtmlToMarkdown::builder()
         .skip_tags(NOISE.to_vec())
         .add_handler(vec!["img"], alternative_text)
-        .scripting_enabled(false)
         .build();
-    let tree = converter.html_to_tree(html).map_err(|error| ExtractError::broken("HTML", error))?;
+    let tree = parse(html)?;
     let found = look_through(&tree)?;
     let text = match found.main {
         Some(main) => converter.tree_to_markdown(&main),

@@ -60,12 +60,13 @@ pub enum SplitError {
 #[derive(Clone)]
 pub struct Splitter {
     tokenizer: Arc<Tokenizer>,
+    pieces_max: usize,
 }
 
 impl Splitter {
     /// A splitter that measures with `tokenizer`, which must neither truncate nor pad.
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
-        Self { tokenizer }
+        Self { tokenizer, pieces_max: PASSAGES_PER_DOCUMENT_MAX }
     }
 
     /// The passages of a document, in order, without overlap. Blocking: about 100 ms for a megabyte of text.
@@ -86,7 +87,7 @@ impl Splitter {
             for (start, end) in join_lone_headings(chunks, &window, &outline, &measure) {
                 pieces.push(window.start + start, window.start + end);
             }
-            if pieces.done.len() > PASSAGES_PER_DOCUMENT_MAX {
+            if pieces.done.len() > self.pieces_max {
                 return Err(SplitError::TooManyPassages);
             }
         }

@@ -141,9 +141,8 @@ fn deep_nesting_and_long_tables_are_split() {
 
 #[test]
 fn a_document_of_too_many_passages_is_refused() {
-    // Each mark is a word piece of its own.
-    let text = "!".repeat((PASSAGES_PER_DOCUMENT_MAX + 2) * PIECE_TOKENS.end());
-    let refused = Splitter::new(tokenizer()).split(&document(&text, Markup::Plain));
+    let text = sentences(1_000);
+    let refused = Splitter { tokenizer: tokenizer(), pieces_max: 10 }.split(&document(&text, Markup::Plain));
     assert_eq!(refused, Err(SplitError::TooManyPassages));
 }
 
