@@ -33,7 +33,7 @@ async fn whoever_writes_through_an_edge_is_answered_from_the_new_text_at_once() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_edge_sees_a_change_at_once_when_asked_and_within_the_bound_when_not() -> Result<()> {
-    let settings = Settings::default().edge_var("EPOCH_STALENESS", "2s");
+    let settings = Settings::default().edge_var("EPOCH_STALENESS_S", "2").edge_var("EPOCH_REFRESH_S", "1");
     let stage = Stage::with(settings)?;
     let client = stage.client("acme")?;
     client.fill("docs", GUIDE).await?;
@@ -129,7 +129,7 @@ async fn an_epoch_that_does_not_come_is_refused_with_a_time_to_come_back() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corpus_made_again_under_the_same_name_shares_nothing_with_the_old_one() -> Result<()> {
-    let settings = Settings::default().edge_var("EPOCH_STALENESS", "2s");
+    let settings = Settings::default().edge_var("EPOCH_STALENESS_S", "2").edge_var("EPOCH_REFRESH_S", "1");
     let stage = Stage::with(settings)?;
     let client = stage.client("acme")?;
     client.fill("docs", GUIDE).await?;
