@@ -1,0 +1,213 @@
+//! `POST /v1/chat/completions`: one question's way through the edge.
+
+use std::rc::Rc;
+
+use futures::future::join;
+use perigee_shared::answer::MEDIA_TYPE;
+use perigee_shared::cache_control::CacheControl;
+use perigee_shared::cache_key::CacheKey;
+use perigee_shared::caller::Scope;
+use perigee_shared::chat::{ChatCompletionRequest, Rendering};
+use perigee_shared::header::{CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH};
+use perigee_shared::id::{CorpusName, Epoch};
+use perigee_shared::limits::{DEADLINE_MS_DEFAULT, QUESTION_BODY_BYTES_MAX};
+use perigee_shared::problem::{Problem, ProblemKind};
+use perigee_shared::question::Question;
+use web_sys::Response;
+
+use crate::Edge;
+use crate::admit::{Admitted, admit};
+use crate::body::Body;
+use crate::data_centre;
+use crate::error::{invalid_question, platform, unreadable};
+use crate::fill;
+use crate::forward::{Onward, forward};
+use crate::freshness::{Decision, Knowledge, PlaceRef, Reason, decide};
+use crate::memory::Kept;
+use crate::pass_on;
+use crate::refresh::refresh_if_due;
+use crate::respond::{Content, Head, JSON_TYPE, SSE_TYPE};
+use crate::route::{Method, Route};
+use crate::visit::{Visit, now_ms};
+
+/// What is wanted of an answer, and how.
+pub(crate) struct Ask {
+    pub(crate) key: CacheKey,
+    pub(crate) corpus: CorpusName,
+    pub(crate) rendering: Rendering,
+    pub(crate) control: CacheControl,
+    pub(crate) min_epoch: Option<Epoch>,
+    pub(crate) admitted: Rc<Admitted>,
+}
+
+impl Ask {
+    pub(crate) fn place(&self) -> PlaceRef<'_> {
+        PlaceRef { tenant: &self.admitted.caller.tenant, corpus: &self.corpus }
+    }
+}
+
+/// Answers the last turn from the corpus that `model` names: from memory, from the data centre's cache, or
+/// from an origin.
+///
+/// # Errors
+/// 400 unreadable request; 401 and 403 key; 404 no such corpus for this key; 413; 503 no origin; 504 past
+/// the deadline, or not cached where only that was asked for.
+pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Visit) -> Result<Response, Problem> {
+    let admitted = admit(edge, visit).await?;
+    admitted.check(Scope::Ask, None)?;
+    let (control, min_epoch) = (visit.cache_control(), visit.min_epoch()?);
+    let body = Body::read(visit, QUESTION_BODY_BYTES_MAX).await?;
+    let request: ChatCompletionRequest =
+        serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
+    let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
+    let key = CacheKey::of(&question);
+    let (corpus, rendering) = (question.corpus, request.rendering());
+    let ask = Ask { key, corpus, rendering, control, min_epoch, admitted };
+
+    let reason = match look_up(edge, &ask, visit.started_ms).await {
+        Found::Hit(kept, age_s) => {
+            refresh_if_due(edge, visit, &ask.admitted, ask.place());
+            return serve(visit, &ask, &kept, age_s);
+        }
+        Found::Nothing(reason) => reason,
+    };
+    if control.only_if_cached {
+        return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
+    }
+    ask_origin(edge, visit, &ask, &body, reason.outcome()).await
+}
+
+enum Found {
+    Hit(Rc<Kept>, u64),
+    Nothing(Reason),
+}
+
+/// Looks in this isolate's memory and, only where that is not enough, in the data centre.
+async fn look_up(edge: &Rc<Edge>, ask: &Ask, started_ms: u64) -> Found {
+    let in_memory = edge.answers.borrow().get(&ask.key);
+    let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
+    let reason = match judge(edge, ask, in_memory.as_deref(), knowledge, started_ms) {
+        Decision::Hit { age_s } => return Found::hit(in_memory, age_s),
+        Decision::Forward(reason) => reason,
+    };
+    let (answer_wanted, epoch_wanted) = match reason {
+        Reason::CallerAsked if ask.control.no_cache => return Found::Nothing(reason),
+        // Another isolate may hold a later answer, or know more.
+        Reason::Miss | Reason::Changed | Reason::BelowMinEpoch | Reason::CallerAsked | Reason::Unknown => {
+            let known = knowledge.latest.is_some_and(|latest| {
+                latest.seen_ms >= knowledge.floor_ms
+                    && latest.is_within(edge.config.bounds.staleness_ms, started_ms)
+            });
+            (reason != Reason::Unknown, !known)
+        }
+    };
+    let answer = async {
+        match answer_wanted {
+            true => data_centre::get_answer(&ask.key).await,
+            false => None,
+        }
+    };
+    let epoch = async {
+        match epoch_wanted {
+            true => data_centre::get_epoch(ask.place()).await,
+            false => None,
+        }
+    };
+    let (answer, epoch) = join(answer, epoch).await;
+    if let Some(sighting) = epoch {
+        edge.epochs.borrow_mut().learn(ask.place(), sighting);
+    }
+    // An answer of another corpus under this key would be a broken cache; it is not believed.
+    let answer = answer.filter(|kept| kept.answer.corpus == ask.corpus && kept.answer.may_be_stored());
+    let from_data_centre = answer.is_some();
+    let best = answer.map(Rc::new).or(in_memory);
+    let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
+    match judge(edge, ask, best.as_deref(), knowledge, started_ms) {
+        Decision::Hit { age_s } => {
+            if let Some(kept) = best.as_ref().filter(|_| from_data_centre) {
+                edge.answers.borrow_mut().put(ask.key, Rc::clone(kept));
+                edge.epochs.borrow_mut().learn(ask.place(), kept.held.checked);
+            }
+            Found::hit(best, age_s)
+        }
+        Decision::Forward(reason) => Found::Nothing(reason),
+    }
+}
+
+impl Found {
+    fn hit(kept: Option<Rc<Kept>>, age_s: u64) -> Self {
+        kept.map_or(Self::Nothing(Reason::Miss), |kept| Self::Hit(kept, age_s))
+    }
+}
+
+fn judge(edge: &Edge, ask: &Ask, kept: Option<&Kept>, knowledge: Knowledge, now_ms: u64) -> Decision {
+    let held = kept.map(|kept| kept.held);
+    decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms)
+}
+
+fn serve(visit: &Visit, ask: &Ask, kept: &Kept, age_s: u64) -> Result<Response, Problem> {
+    Head::new(200)
+        .with("content-type", content_type(ask.rendering))
+        .with(CACHE_STATUS, CacheOutcome::HitExact.member(EDGE_CACHE))
+        .with("age", age_s.to_string())
+        .with(EPOCH, kept.epoch.clone())
+        .signed_off(visit, None, 0)
+        .respond(Content::Bytes(kept.rendered(ask.rendering)))
+        .map_err(|cause| platform("an answer can't be sent", &cause))
+}
+
+async fn ask_origin(
+    edge: &Rc<Edge>,
+    visit: &Visit,
+    ask: &Ask,
+    body: &Body,
+    outcome: CacheOutcome,
+) -> Result<Response, Problem> {
+    let onward = Onward {
+        method: Method::Post,
+        path_and_query: Route::Chat.path(),
+        admitted: &ask.admitted,
+        body: Some(body),
+        // A stream that must be generated comes as one; everything else comes canonical, to be kept.
+        accept: concat!("application/vnd.perigee.answer+json", ", text/event-stream"),
+        content_type: Some(JSON_TYPE.to_owned()),
+        control: ask.control,
+        min_epoch: ask.min_epoch,
+        trace: &visit.trace,
+        deadline_ms: visit.started_ms + DEADLINE_MS_DEFAULT,
+        may_repeat: true,
+        place: visit.place(),
+    };
+    let reply = forward(edge, &onward).await?;
+    let told = pass_on::Told::by(&reply.response);
+    pass_on::learn_from(edge, visit, ask.place(), &reply, &told);
+    if reply.response.status() != 200 || !told.is(MEDIA_TYPE) {
+        if !ask.control.no_store
+            && let Some(key) = told.answer_key
+        {
+            fill::later(edge, visit, ask, key, reply.origin, reply.sent_ms);
+        }
+        return pass_on::respond(visit, &reply, told, outcome);
+    }
+    let kept = fill::receive(&reply, &told, ask, onward.deadline_ms).await?;
+    let head = Head::new(200)
+        .with("content-type", content_type(ask.rendering))
+        .with(CACHE_STATUS, told.cache_status_with(outcome))
+        .with_some("age", told.age.clone())
+        .with(EPOCH, kept.kept.epoch.clone())
+        .signed_off(visit, told.server_timing.as_deref(), now_ms().saturating_sub(reply.sent_ms));
+    let response = head
+        .respond(Content::Bytes(kept.kept.rendered(ask.rendering)))
+        .map_err(|cause| platform("an answer can't be sent", &cause))?;
+    if !ask.control.no_store {
+        fill::store(edge, visit, ask, kept);
+    }
+    Ok(response)
+}
+
+const fn content_type(rendering: Rendering) -> &'static str {
+    match rendering {
+        Rendering::Json => JSON_TYPE,
+        Rendering::Sse { .. } => SSE_TYPE,
+    }
+}

@@ -1,0 +1,280 @@
+//! Whether a cached answer may be served: what this edge knows of a corpus's epoch, how old that knowledge
+//! is, and the one decision that follows from it. Pure; `refresh.rs` asks the origins.
+
+use perigee_shared::cache_control::CacheControl;
+use perigee_shared::header::CacheOutcome;
+use perigee_shared::id::{CorpusName, Epoch, TenantId};
+use quick_cache::Equivalent;
+use quick_cache::unsync::Cache;
+
+use crate::config::Bounds;
+
+/// Corpora whose epochs an isolate remembers.
+const CORPORA_MAX: usize = 4_096;
+
+/// After this long without confirmation, a later epoch is no longer held against an origin that reports
+/// an earlier one: by then the corpus was deleted and made anew, or restored.
+const FORGET_MS: u64 = 600_000;
+
+/// A background question that has not come back after this long is taken for lost.
+const REFRESH_LOST_MS: u64 = 10_000;
+
+/// A write that has not come back after this long is taken for lost.
+const WRITE_LOST_MS: u64 = 180_000;
+
+/// A corpus of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) tenant: TenantId,
+    pub(crate) corpus: CorpusName,
+}
+
+/// The same, borrowed: a look-up copies no names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceRef<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) corpus: &'a CorpusName,
+}
+
+impl PlaceRef<'_> {
+    pub(crate) fn owned(self) -> Place {
+        Place { tenant: self.tenant.clone(), corpus: self.corpus.clone() }
+    }
+}
+
+impl Place {
+    pub(crate) const fn borrowed(&self) -> PlaceRef<'_> {
+        PlaceRef { tenant: &self.tenant, corpus: &self.corpus }
+    }
+}
+
+impl Equivalent<Place> for PlaceRef<'_> {
+    fn equivalent(&self, place: &Place) -> bool {
+        *self == place.borrowed()
+    }
+}
+
+/// At `seen_ms` (Unix milliseconds) an origin's latest epoch was `epoch`. The time is when the origin was
+/// asked, not when it answered: the epoch can't have been superseded before that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) epoch: Epoch,
+    pub(crate) seen_ms: u64,
+}
+
+impl Sighting {
+    /// Two sightings together. The later epoch wins with its own time, even an older one: an origin that
+    /// lags behind says nothing about what came after.
+    fn and(self, other: Self) -> Self {
+        match self.epoch.cmp(&other.epoch) {
+            std::cmp::Ordering::Less => other,
+            std::cmp::Ordering::Greater => self,
+            std::cmp::Ordering::Equal => Self { seen_ms: self.seen_ms.max(other.seen_ms), ..self },
+        }
+    }
+
+    /// Whether it is younger than `bound_ms`. A time in the future comes from another machine's clock and
+    /// is held to the same bound.
+    pub(crate) const fn is_within(self, bound_ms: u64, now_ms: u64) -> bool {
+        now_ms.abs_diff(self.seen_ms) < bound_ms
+    }
+}
+
+/// What is known of one corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Knowledge {
+    pub(crate) latest: Option<Sighting>,
+    /// Sightings from before this time don't count: a write went through whose epoch is not known.
+    pub(crate) floor_ms: u64,
+}
+
+/// What the decision needs of a cached answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The epoch at which its evidence was last seen to stand, and when that was the latest epoch.
+    pub(crate) checked: Sighting,
+    /// When it was made or revalidated; its age counts from here.
+    pub(crate) born_ms: u64,
+    /// When it leaves the cache in any case.
+    pub(crate) until_ms: u64,
+}
+
+/// What happens with a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Hit { age_s: u64 },
+    Forward(Reason),
+}
+
+/// Why an origin is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Miss,
+    /// The corpus has a later epoch than the answer.
+    Changed,
+    /// Nobody here knows the corpus's epoch well enough.
+    Unknown,
+    /// The caller wants an epoch that the answer does not have.
+    BelowMinEpoch,
+    /// The caller wants it checked, or younger than it is.
+    CallerAsked,
+}
+
+impl Reason {
+    pub(crate) const fn outcome(self) -> CacheOutcome {
+        match self {
+            Self::Miss => CacheOutcome::Miss,
+            Self::Changed | Self::Unknown | Self::BelowMinEpoch => CacheOutcome::Stale,
+            Self::CallerAsked => CacheOutcome::Bypass,
+        }
+    }
+}
+
+/// Decides about one question (invariant I2): an answer is served only if its epoch is the latest one
+/// known, that knowledge is younger than the staleness bound, and the caller's wishes, which can only
+/// tighten, are met.
+pub(crate) fn decide(
+    held: Option<Held>,
+    knowledge: Knowledge,
+    control: CacheControl,
+    min_epoch: Option<Epoch>,
+    bounds: Bounds,
+    now_ms: u64,
+) -> Decision {
+    if control.no_cache {
+        return Decision::Forward(Reason::CallerAsked);
+    }
+    let Some(held) = held.filter(|held| now_ms < held.until_ms) else {
+        return Decision::Forward(Reason::Miss);
+    };
+    // An answer of a later epoch than the known one is itself the better knowledge.
+    let latest = knowledge.latest.map_or(held.checked, |latest| latest.and(held.checked));
+    if held.checked.epoch < latest.epoch {
+        return Decision::Forward(Reason::Changed);
+    }
+    if latest.seen_ms < knowledge.floor_ms || !latest.is_within(bounds.staleness_ms, now_ms) {
+        return Decision::Forward(Reason::Unknown);
+    }
+    if min_epoch.is_some_and(|min| held.checked.epoch < min) {
+        return Decision::Forward(Reason::BelowMinEpoch);
+    }
+    let age_s = now_ms.saturating_sub(held.born_ms) / 1_000;
+    if !control.allows_reuse_at(age_s) {
+        return Decision::Forward(Reason::CallerAsked);
+    }
+    Decision::Hit { age_s }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    knowledge: Knowledge,
+    /// When the background question under way was asked.
+    refreshing_since_ms: Option<u64>,
+    /// Until when other isolates of the data centre can read what is known here.
+    shared_ms: u64,
+    writes_under_way: u32,
+    last_write_ms: u64,
+}
+
+/// What an isolate knows of its corpora's epochs. Bounded; what is forgotten is unknown.
+pub(crate) struct Epochs {
+    states: Cache<Place, State>,
+}
+
+impl Epochs {
+    pub(crate) fn new() -> Self {
+        Self { states: Cache::new(CORPORA_MAX) }
+    }
+
+    pub(crate) fn of(&self, place: PlaceRef<'_>, now_ms: u64) -> Knowledge {
+        let Some(state) = self.states.get(&place) else { return Knowledge::default() };
+        let mut knowledge = state.knowledge;
+        if state.writes_under_way > 0 && now_ms.saturating_sub(state.last_write_ms) < WRITE_LOST_MS {
+            knowledge.floor_ms = u64::MAX;
+        }
+        knowledge
+    }
+
+    /// Takes note of a sighting.
+    pub(crate) fn learn(&mut self, place: PlaceRef<'_>, sighting: Sighting) {
+        self.change(place, |state| {
+            state.knowledge.latest = Some(match state.knowledge.latest {
+                Some(known) if sighting.seen_ms.saturating_sub(known.seen_ms) < FORGET_MS => {
+                    known.and(sighting)
+                }
+                Some(_) | None => sighting,
+            });
+        });
+    }
+
+    /// A request that may change the corpus is sent: until it is back, nothing is known.
+    pub(crate) fn write_begins(&mut self, place: PlaceRef<'_>, now_ms: u64) {
+        self.change(place, |state| {
+            state.writes_under_way = state.writes_under_way.saturating_add(1);
+            state.last_write_ms = now_ms;
+        });
+    }
+
+    /// It is back. Without its epoch, everything seen up to now is worth nothing.
+    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, epoch: Option<Sighting>, now_ms: u64) {
+        self.change(place, |state| {
+            state.writes_under_way = state.writes_under_way.saturating_sub(1);
+            if epoch.is_none() {
+                // The next millisecond: a sighting of this one may be from before the write.
+                state.knowledge.floor_ms = now_ms + 1;
+            }
+        });
+        if let Some(sighting) = epoch {
+            self.learn(place, sighting);
+        }
+    }
+
+    /// Whether the epoch should be asked for in the background now; true at most once at a time.
+    pub(crate) fn refresh_is_due(&mut self, place: PlaceRef<'_>, bounds: Bounds, now_ms: u64) -> bool {
+        let fresh = |state: &State| {
+            state.knowledge.latest.is_some_and(|latest| latest.is_within(bounds.refresh_ms, now_ms))
+                || state.refreshing_since_ms.is_some_and(|t| now_ms.saturating_sub(t) < REFRESH_LOST_MS)
+        };
+        if self.states.get(&place).is_some_and(fresh) {
+            return false;
+        }
+        self.change(place, |state| state.refreshing_since_ms = Some(now_ms));
+        true
+    }
+
+    pub(crate) fn refresh_ended(&mut self, place: PlaceRef<'_>) {
+        self.change(place, |state| state.refreshing_since_ms = None);
+    }
+
+    /// What to share with the data centre's other isolates, if it is time: whenever the epoch moved, else
+    /// once per refresh.
+    pub(crate) fn share_is_due(
+        &mut self,
+        place: PlaceRef<'_>,
+        before: Knowledge,
+        bounds: Bounds,
+    ) -> Option<Sighting> {
+        let state = self.states.get(&place)?;
+        let latest = state.knowledge.latest?;
+        let moved = before.latest.is_none_or(|before| before.epoch != latest.epoch);
+        if !moved && latest.seen_ms.saturating_sub(state.shared_ms) < bounds.refresh_ms {
+            return None;
+        }
+        self.change(place, |state| state.shared_ms = latest.seen_ms);
+        Some(latest)
+    }
+
+    fn change(&mut self, place: PlaceRef<'_>, change: impl FnOnce(&mut State)) {
+        if let Some(mut state) = self.states.get_mut(&place) {
+            change(&mut state);
+            return;
+        }
+        let mut state = State::default();
+        change(&mut state);
+        self.states.insert(place.owned(), state);
+    }
+}
+
+#[cfg(test)]
+#[path = "freshness_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+//! The decision's table and its properties.
+
+use super::*;
+use proptest::prelude::*;
+
+const BOUNDS: Bounds = Bounds { staleness_ms: 10_000, refresh_ms: 3_000 };
+const NOW: u64 = 1_000_000;
+
+fn sighting(epoch: u64, seen_ms: u64) -> Sighting {
+    Sighting { epoch: Epoch::new(epoch), seen_ms }
+}
+
+fn held(epoch: u64, seen_ms: u64) -> Held {
+    Held { checked: sighting(epoch, seen_ms), born_ms: seen_ms, until_ms: seen_ms + 3_600_000 }
+}
+
+fn knows(epoch: u64, seen_ms: u64) -> Knowledge {
+    Knowledge { latest: Some(sighting(epoch, seen_ms)), floor_ms: 0 }
+}
+
+fn place() -> Place {
+    Place { tenant: TenantId::new("acme").unwrap(), corpus: CorpusName::new("docs").unwrap() }
+}
+
+#[test]
+fn an_answer_is_forwarded_for_each_reason_and_served_for_none() {
+    use Decision::{Forward, Hit};
+    let old = NOW - 60_000;
+    let control = |text| CacheControl::parse(Some(text));
+    for (name, held, knowledge, text, min_epoch, expected) in [
+        ("nothing held", None, knows(5, NOW), "", None, Forward(Reason::Miss)),
+        ("past its time", Some(Held { until_ms: NOW, ..held(5, old) }), knows(5, NOW), "", None, {
+            Forward(Reason::Miss)
+        }),
+        ("changed", Some(held(4, old)), knows(5, NOW), "", None, Forward(Reason::Changed)),
+        ("changed, though nobody knows to what", Some(held(4, old)), knows(5, old), "", None, {
+            Forward(Reason::Changed)
+        }),
+        ("nothing known", Some(held(5, old)), Knowledge::default(), "", None, Forward(Reason::Unknown)),
+        ("known too long ago", Some(held(5, old)), knows(5, NOW - 10_000), "", None, {
+            Forward(Reason::Unknown)
+        }),
+        (
+            "known from before a write",
+            Some(held(5, old)),
+            Knowledge { floor_ms: NOW, ..knows(5, NOW - 1) },
+            { "" },
+            None,
+            Forward(Reason::Unknown),
+        ),
+        ("known from far in the future", Some(held(5, old)), knows(5, NOW + 60_000), "", None, {
+            Forward(Reason::Unknown)
+        }),
+        ("later than what is known, long ago", Some(held(6, old)), knows(5, NOW), "", None, {
+            Forward(Reason::Unknown)
+        }),
+        ("below the least epoch", Some(held(5, old)), knows(5, NOW), "", Some(6), {
+            Forward(Reason::BelowMinEpoch)
+        }),
+        ("to be checked", Some(held(5, old)), knows(5, NOW), "no-cache", None, Forward(Reason::CallerAsked)),
+        ("too old for the caller", Some(held(5, old)), knows(5, NOW), "max-age=59", None, {
+            Forward(Reason::CallerAsked)
+        }),
+        ("known", Some(held(5, old)), knows(5, NOW - 9_999), "no-store, max-age=60", Some(5), {
+            Hit { age_s: 60 }
+        }),
+        ("later than what is known", Some(held(6, NOW - 9_000)), knows(5, NOW), "", None, Hit { age_s: 9 }),
+        ("just checked itself", Some(held(5, NOW - 1)), Knowledge::default(), "", None, Hit { age_s: 0 }),
+    ] {
+        let min_epoch = min_epoch.map(Epoch::new);
+        let decision = decide(held, knowledge, control(text), min_epoch, BOUNDS, NOW);
+        assert_eq!(decision, expected, "{name}");
+    }
+}
+
+#[test]
+fn without_a_staleness_bound_nothing_is_ever_known() {
+    let bounds = Bounds { staleness_ms: 0, refresh_ms: 0 };
+    let decision = decide(Some(held(5, NOW)), knows(5, NOW), CacheControl::default(), None, bounds, NOW);
+    assert_eq!(decision, Decision::Forward(Reason::Unknown));
+}
+
+#[test]
+fn the_very_next_question_after_a_write_sees_it() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    let ask = |epochs: &Epochs, held, now| {
+        decide(Some(held), epochs.of(place, now), CacheControl::default(), None, BOUNDS, now)
+    };
+    epochs.learn(place, sighting(5, NOW));
+    assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Hit { age_s: 0 });
+
+    epochs.write_begins(place, NOW);
+    assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Forward(Reason::Unknown), "under way");
+    epochs.write_ends(place, Some(sighting(6, NOW)), NOW + 5);
+    assert_eq!(ask(&epochs, held(5, NOW), NOW + 5), Decision::Forward(Reason::Changed), "done");
+
+    epochs.write_begins(place, NOW + 6);
+    epochs.write_ends(place, None, NOW + 7);
+    assert_eq!(ask(&epochs, held(6, NOW + 7), NOW + 7), Decision::Forward(Reason::Unknown), "nobody knows");
+    epochs.learn(place, sighting(7, NOW + 8));
+    assert_eq!(ask(&epochs, held(7, NOW + 8), NOW + 9), Decision::Hit { age_s: 0 });
+}
+
+#[test]
+fn a_write_that_never_comes_back_does_not_close_the_cache_for_ever() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    epochs.write_begins(place.borrowed(), NOW);
+    assert_eq!(epochs.of(place.borrowed(), NOW + WRITE_LOST_MS - 1).floor_ms, u64::MAX);
+    assert_eq!(epochs.of(place.borrowed(), NOW + WRITE_LOST_MS).floor_ms, 0);
+}
+
+#[test]
+fn an_origin_that_lags_behind_teaches_nothing_until_it_is_the_only_one_left() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    epochs.learn(place, sighting(5, NOW));
+    epochs.learn(place, sighting(4, NOW + 100));
+    assert_eq!(epochs.of(place, NOW).latest, Some(sighting(5, NOW)));
+    epochs.learn(place, sighting(5, NOW + 200));
+    assert_eq!(epochs.of(place, NOW).latest, Some(sighting(5, NOW + 200)));
+    epochs.learn(place, sighting(1, NOW + 200 + FORGET_MS));
+    assert_eq!(epochs.of(place, NOW).latest, Some(sighting(1, NOW + 200 + FORGET_MS)));
+}
+
+#[test]
+fn one_question_at_a_time_asks_for_the_epoch() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    assert!(epochs.refresh_is_due(place, BOUNDS, NOW));
+    assert!(!epochs.refresh_is_due(place, BOUNDS, NOW + 1), "under way");
+    assert!(epochs.refresh_is_due(place, BOUNDS, NOW + REFRESH_LOST_MS), "lost");
+    epochs.refresh_ended(place);
+    epochs.learn(place, sighting(5, NOW));
+    assert!(!epochs.refresh_is_due(place, BOUNDS, NOW + 2_999), "young");
+    assert!(epochs.refresh_is_due(place, BOUNDS, NOW + 3_000), "old");
+}
+
+#[test]
+fn what_is_known_of_one_tenant_s_corpus_says_nothing_of_another_s() {
+    let (mut epochs, acme) = (Epochs::new(), place());
+    epochs.learn(acme.borrowed(), sighting(5, NOW));
+    let other = Place { tenant: TenantId::new("other").unwrap(), ..acme };
+    assert_eq!(epochs.of(other.borrowed(), NOW), Knowledge::default());
+}
+
+#[test]
+fn a_moved_epoch_is_shared_at_once_and_the_same_one_only_now_and_then() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    let mut learn = |epoch, seen_ms| {
+        let before = epochs.of(place, seen_ms);
+        epochs.learn(place, sighting(epoch, seen_ms));
+        epochs.share_is_due(place, before, BOUNDS).is_some()
+    };
+    assert!(learn(5, NOW));
+    assert!(!learn(5, NOW + 2_999));
+    assert!(learn(5, NOW + 3_000));
+    assert!(learn(6, NOW + 3_001));
+}
+
+fn any_held() -> impl Strategy<Value = Option<Held>> {
+    let times = (0..6_u64, 0..40_000_u64, 0..40_000_u64, 0..40_000_u64);
+    proptest::option::of(times.prop_map(|(epoch, seen_ms, born_ms, until_ms)| Held {
+        checked: sighting(epoch, seen_ms),
+        born_ms,
+        until_ms,
+    }))
+}
+
+fn any_knowledge() -> impl Strategy<Value = Knowledge> {
+    (proptest::option::of((0..6_u64, 0..40_000_u64)), 0..40_000_u64).prop_map(|(latest, floor_ms)| {
+        Knowledge { latest: latest.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)), floor_ms }
+    })
+}
+
+fn any_control() -> impl Strategy<Value = CacheControl> {
+    (any::<[bool; 3]>(), proptest::option::of(0..40_u64)).prop_map(
+        |([no_cache, no_store, only_if_cached], max_age_s)| CacheControl {
+            no_cache,
+            no_store,
+            only_if_cached,
+            max_age_s,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+    /// I2: what is served has the latest epoch that anybody told, and somebody told it within the bound.
+    #[test]
+    fn nothing_is_served_from_the_unknown(
+        held in any_held(),
+        knowledge in any_knowledge(),
+        control in any_control(),
+        min_epoch in proptest::option::of((0..6_u64).prop_map(Epoch::new)),
+        now in 0..40_000_u64,
+    ) {
+        if let Decision::Hit { .. } = decide(held, knowledge, control, min_epoch, BOUNDS, now) {
+            let held = held.unwrap();
+            prop_assert!(now < held.until_ms);
+            prop_assert!(min_epoch.is_none_or(|min| held.checked.epoch >= min));
+            prop_assert!(knowledge.latest.is_none_or(|latest| latest.epoch <= held.checked.epoch));
+            let witnesses = [knowledge.latest, Some(held.checked)];
+            let somebody_told = witnesses.into_iter().flatten().any(|witness| {
+                witness.epoch == held.checked.epoch
+                    && witness.seen_ms >= knowledge.floor_ms
+                    && now.abs_diff(witness.seen_ms) < BOUNDS.staleness_ms
+            });
+            prop_assert!(somebody_told);
+        }
+    }
+
+    /// A caller's wishes never make a hit of what would be none without them.
+    #[test]
+    fn a_caller_can_only_tighten(
+        held in any_held(),
+        knowledge in any_knowledge(),
+        control in any_control(),
+        min_epoch in proptest::option::of((0..6_u64).prop_map(Epoch::new)),
+        now in 0..40_000_u64,
+    ) {
+        let asked = decide(held, knowledge, control, min_epoch, BOUNDS, now);
+        let plain = decide(held, knowledge, CacheControl::default(), None, BOUNDS, now);
+        if let Decision::Hit { .. } = asked {
+            prop_assert_eq!(asked, plain);
+        }
+    }
+}

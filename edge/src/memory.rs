@@ -1,0 +1,147 @@
+//! The first cache: answers in this isolate's memory, bounded by bytes. Keys carry tenant, corpus and
+//! audience, so no look-up can cross them.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use perigee_shared::answer::Answer;
+use perigee_shared::cache_key::CacheKey;
+use perigee_shared::chat::Rendering;
+use perigee_shared::render::{completion_json, completion_sse};
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+
+use crate::freshness::Held;
+
+/// An isolate has 128 MB for everything; several requests with uploads must fit beside this.
+const BYTES_MAX: u64 = 24 << 20;
+
+/// What one answer may weigh; larger ones are rare and would drive out many.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+/// About `BYTES_MAX` by what a usual answer weighs.
+const ANSWERS_ESTIMATE: usize = 2_048;
+
+/// One answer and its renderings, each made when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) answer: Answer,
+    pub(crate) held: Held,
+    /// The epoch as its header says it.
+    pub(crate) epoch: String,
+    bytes: u64,
+    json: OnceCell<Uint8Array>,
+    sse: OnceCell<Uint8Array>,
+    sse_with_usage: OnceCell<Uint8Array>,
+}
+
+impl Kept {
+    /// `canonical_bytes`: the length of the answer's canonical JSON.
+    pub(crate) fn new(answer: Answer, held: Held, canonical_bytes: usize) -> Self {
+        let epoch = answer.epoch.to_string();
+        // The answer itself and, at most, its three renderings, each about as large.
+        let bytes = 512 + 4 * canonical_bytes as u64;
+        let (json, sse, sse_with_usage) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { answer, held, epoch, bytes, json, sse, sse_with_usage }
+    }
+
+    /// The body in the format asked for. It lies in JavaScript's memory, ready to be sent again and again.
+    pub(crate) fn rendered(&self, rendering: Rendering) -> &Uint8Array {
+        let bytes = |text: String| Uint8Array::from(text.as_bytes());
+        match rendering {
+            Rendering::Json => self.json.get_or_init(|| bytes(completion_json(&self.answer))),
+            Rendering::Sse { include_usage: false } => {
+                self.sse.get_or_init(|| bytes(completion_sse(&self.answer, false)))
+            }
+            Rendering::Sse { include_usage: true } => {
+                self.sse_with_usage.get_or_init(|| bytes(completion_sse(&self.answer, true)))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Weigh;
+
+impl Weighter<CacheKey, Rc<Kept>> for Weigh {
+    fn weight(&self, _: &CacheKey, kept: &Rc<Kept>) -> u64 {
+        kept.bytes
+    }
+}
+
+/// The answers that this isolate holds.
+pub(crate) struct AnswerMemory {
+    answers: Cache<CacheKey, Rc<Kept>, Weigh>,
+}
+
+impl AnswerMemory {
+    pub(crate) fn new() -> Self {
+        Self { answers: Cache::with_weighter(ANSWERS_ESTIMATE, BYTES_MAX, Weigh) }
+    }
+
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Rc<Kept>> {
+        self.answers.get(key).map(Rc::clone)
+    }
+
+    /// Keeps an answer, unless a later one is there: two origins may answer out of order.
+    pub(crate) fn put(&mut self, key: CacheKey, kept: Rc<Kept>) {
+        let later = |there: &Rc<Kept>| there.answer.epoch > kept.answer.epoch;
+        if kept.bytes <= ANSWER_BYTES_MAX && !self.answers.peek(&key).is_some_and(later) {
+            self.answers.insert(key, kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::freshness::Sighting;
+    use perigee_shared::answer::{Finish, Generator, Usage};
+    use perigee_shared::evidence::Evidence;
+    use perigee_shared::id::{CorpusName, Epoch};
+
+    fn kept(epoch: u64, canonical_bytes: usize) -> Rc<Kept> {
+        let epoch = Epoch::new(epoch);
+        let answer = Answer {
+            id: "chatcmpl-1".to_owned(),
+            created_s: 1,
+            corpus: CorpusName::new("docs").unwrap(),
+            text: String::new(),
+            citations: Vec::new(),
+            evidence: Evidence::default(),
+            epoch,
+            finish: Finish::Stop,
+            usage: Usage::default(),
+            generator: Generator::Extractive,
+        };
+        let held = Held { checked: Sighting { epoch, seen_ms: 0 }, born_ms: 0, until_ms: 1 };
+        Rc::new(Kept::new(answer, held, canonical_bytes))
+    }
+
+    fn key(number: u64) -> CacheKey {
+        CacheKey::parse(&format!("{number:064x}")).unwrap()
+    }
+
+    #[test]
+    fn an_earlier_answer_never_replaces_a_later_one() {
+        let mut memory = AnswerMemory::new();
+        memory.put(key(1), kept(7, 100));
+        memory.put(key(1), kept(6, 100));
+        assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(7));
+        memory.put(key(1), kept(8, 100));
+        assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(8));
+    }
+
+    #[test]
+    fn memory_stays_within_its_bound_whatever_comes() {
+        let mut memory = AnswerMemory::new();
+        memory.put(key(0), kept(1, 300_000));
+        assert!(memory.get(&key(0)).is_none(), "too large to be kept at all");
+        for number in 1..2_000 {
+            memory.put(key(number), kept(1, 20_000));
+        }
+        assert!(memory.answers.weight() <= BYTES_MAX);
+        assert!(memory.answers.len() > 200);
+    }
+}
