@@ -70,14 +70,14 @@ impl Outline {
     }
 
     /// The first heading that starts at `offset` or later, as an index.
-    fn from(&self, offset: usize) -> usize {
+    fn first_from(&self, offset: usize) -> usize {
         self.headings.partition_point(|heading| heading.start < offset)
     }
 
     /// Whether `start..end` holds headings and nothing else.
     pub(super) fn only_headings(&self, start: usize, end: usize) -> bool {
         let mut at = start;
-        for heading in &self.headings[self.from(start)..] {
+        for heading in &self.headings[self.first_from(start)..] {
             if heading.start != at || at >= end {
                 break;
             }
@@ -88,7 +88,7 @@ impl Outline {
 
     /// Titles in force where `start..end` begins to say something: those above it, then those that open it.
     pub(super) fn path(&self, start: usize, end: usize) -> Vec<String> {
-        let mut last = self.from(start);
+        let mut last = self.first_from(start);
         let mut at = start;
         while let Some(heading) = self.headings.get(last).filter(|heading| heading.start == at && at < end) {
             at = heading.end;
