@@ -50,9 +50,15 @@ impl Member {
     }
 
     fn is_alive(self) -> bool {
-        // A child that ended but wasn't waited for still counts as a member of its group.
-        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
-        if self.leads { self.signal(None) != Err(Errno::ESRCH) } else { status == Ok(WaitStatus::StillAlive) }
+        if !self.leads {
+            return waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
+        }
+        // One that ended but wasn't waited for still counts as a member of its group.
+        let group = Pid::from_raw(-self.pid.as_raw());
+        while waitpid(group, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status != WaitStatus::StillAlive)
+        {
+        }
+        self.signal(None) != Err(Errno::ESRCH)
     }
 
     /// SIGTERM, then SIGKILL once `GRACE` has passed.
@@ -155,6 +161,9 @@ impl Drop for Running {
 /// When a handler is already set.
 pub fn end_children_when_interrupted(exit_code: impl Fn() -> i32 + Send + 'static) -> Result<()> {
     children().interruptible = true;
+    // Where nobody else waits for orphans (a container without an init), we do.
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_child_subreaper(true)?;
     ctrlc::set_handler(move || {
         let live = {
             let mut children = children();

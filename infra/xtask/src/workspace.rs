@@ -19,26 +19,24 @@ impl Workspace {
     /// # Errors
     /// When cargo can't be run or doesn't understand the manifest.
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .context("infra/xtask stands two levels below the root")?
-            .to_owned();
-        let output = cargo()
-            .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
-            .current_dir(&root)
-            .output()
-            .context("running cargo metadata")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "cargo metadata failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        // Cargo and nextest set it when they run something; what was compiled in is wrong when several
+        // checkouts share a target directory.
+        let member = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&member).join("Cargo.toml");
+        let metadata = crate::process::output(
+            cargo()
+                .args(["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path"])
+                .arg(manifest),
+        )?;
         let metadata: serde_json::Value =
-            serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
-        let target =
-            metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-        Ok(Self { root, target: PathBuf::from(target) })
+            serde_json::from_str(&metadata).context("reading cargo metadata")?;
+        let path = |name: &str| {
+            metadata[name]
+                .as_str()
+                .map(PathBuf::from)
+                .with_context(|| format!("cargo metadata has no {name}"))
+        };
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")? })
     }
 
     #[must_use]
