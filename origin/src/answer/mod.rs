@@ -1,10 +1,305 @@
 //! From a question and the passages that retrieval found to an answer with citations.
 //!
-//! The modules stand in the order in which a question meets them.
+//! The modules stand in the order in which a question meets them: its cache key, the answers kept, what to
+//! retrieve with, the evidence, one of two generators, and the one generation that all who ask the same share.
 
 mod error;
-pub mod follow_up;
-pub mod marks;
+mod stamp;
 mod words;
 
+mod cache;
+pub mod follow_up;
+
+mod evidence;
+
+mod compose;
+mod extractive;
+mod sentence;
+
+mod dictate;
+mod prompt;
+mod upstream;
+
+mod cite;
+mod flight;
+pub mod marks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use perigee_shared::answer::{Answer, Finish, Generator};
+use perigee_shared::cache_control::CacheControl;
+use perigee_shared::cache_key::CacheKey;
+use perigee_shared::header::CacheOutcome;
+use perigee_shared::id::Epoch;
+use perigee_shared::question::Question;
+use perigee_shared::search::{Search, SearchMode};
+use tokio::time::{Instant, timeout_at};
+
+use self::cache::AnswerCache;
+use self::compose::{Written, asked_tokens, tokens};
 pub use self::error::{AnswerError, UpstreamError};
+use self::evidence::Grounds;
+pub use self::flight::{AnswerEvent, AnswerStream};
+use self::flight::{Boarding, Flights, Identity, Label, Pilot};
+pub use self::stamp::Stamp;
+pub use self::upstream::{InvalidUpstream, Upstream, UpstreamOptions};
+use crate::embed::Embedder;
+use crate::retrieve::Retrieved;
+
+/// What is said instead of a guess.
+const REFUSAL: &str = "The documents do not answer this question. Other words may find more, or the answer is \
+                       not in this corpus.";
+
+/// How answers are kept.
+#[derive(Debug, Clone)]
+pub struct AnswerOptions {
+    /// Bytes of kept answers, about.
+    pub cache_bytes_max: u64,
+    /// How long an answer is kept at most after it was last checked.
+    pub cache_ttl: Duration,
+}
+
+impl Default for AnswerOptions {
+    /// 64 MiB are about 20,000 answers; a day covers what is asked again and again.
+    fn default() -> Self {
+        Self { cache_bytes_max: 64 << 20, cache_ttl: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// Answers questions; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    cache: AnswerCache,
+    flights: Flights,
+    upstream: Option<Upstream>,
+    embedder: Embedder,
+}
+
+/// An answer, or one in the making.
+#[derive(Debug)]
+pub enum Reply {
+    /// The whole answer.
+    Ready(Arc<Answer>, CacheOutcome),
+    /// A generation whose first text is there; the finished answer can be had under the key.
+    Stream(AnswerStream, CacheOutcome, CacheKey),
+}
+
+/// The state of a corpus when it was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub incarnation: u64,
+    pub epoch: Epoch,
+}
+
+impl Answers {
+    /// Without an upstream, the built-in extractive generator answers.
+    #[must_use]
+    pub fn new(options: &AnswerOptions, upstream: Option<Upstream>, embedder: Embedder) -> Self {
+        let cache = AnswerCache::new(options.cache_bytes_max, options.cache_ttl);
+        Self { shared: Arc::new(Shared { cache, flights: Flights::default(), upstream, embedder }) }
+    }
+
+    /// Answers one question, from what is kept if its evidence stands.
+    ///
+    /// # Errors
+    /// Retrieval or generation failed before the first word, the deadline passed, or only a kept answer was
+    /// wanted and there is none.
+    pub async fn answer_from<Work>(
+        &self,
+        seen: Seen,
+        retrieve: impl FnOnce(Search) -> Work,
+        question: Question,
+        control: CacheControl,
+        deadline: Instant,
+    ) -> Result<Reply, AnswerError>
+    where
+        Work: Future<Output = Result<Retrieved, AnswerError>>,
+    {
+        let identity = Identity { incarnation: seen.incarnation, key: CacheKey::of(&question) };
+        let asked = Asked { identity, epoch: seen.epoch, question, control, deadline };
+        let reply = self.shared.answer(asked, retrieve).await;
+        match &reply {
+            Ok(Reply::Ready(_, outcome) | Reply::Stream(_, outcome, _)) => {
+                metrics::counter!("perigee_cache_requests_total", "tier" => "answer", "outcome" => outcome.name())
+                    .increment(1);
+            }
+            Err(AnswerError::Shed) => metrics::counter!("perigee_shed_total").increment(1),
+            Err(_) => {}
+        }
+        reply
+    }
+}
+
+impl Answers {
+    /// The finished answer of a question that is being generated or was kept, for an edge that passed its stream on.
+    /// `None` if there is none, if it failed or may not be kept, or if it is not finished by the deadline.
+    pub async fn finished_of(
+        &self,
+        incarnation: u64,
+        key: CacheKey,
+        deadline: Instant,
+    ) -> Option<Arc<Answer>> {
+        let of = Identity { incarnation, key };
+        // The register first: what leaves it is in the cache by then.
+        let answer = match self.shared.flights.latest(of) {
+            Some(stream) => stream.finished(deadline).await.ok(),
+            None => self.shared.cache.get(&of),
+        };
+        answer.filter(|answer| answer.may_be_stored())
+    }
+}
+
+/// A question on its way.
+struct Asked {
+    identity: Identity,
+    /// The corpus's epoch when the question arrived.
+    epoch: Epoch,
+    question: Question,
+    control: CacheControl,
+    deadline: Instant,
+}
+
+impl Shared {
+    async fn answer<Work>(
+        self: &Arc<Self>,
+        asked: Asked,
+        retrieve: impl FnOnce(Search) -> Work,
+    ) -> Result<Reply, AnswerError>
+    where
+        Work: Future<Output = Result<Retrieved, AnswerError>>,
+    {
+        let Asked { identity, epoch, ref question, control, deadline } = asked;
+        let kept = self.cache.get(&identity).is_some();
+        if let Some(answer) = self.cache.fresh(&identity, epoch, control, stamp::now_s()) {
+            return Ok(Reply::Ready(answer, CacheOutcome::HitExact));
+        }
+        if control.only_if_cached && !kept {
+            return Err(AnswerError::NotCached);
+        }
+        if !control.only_if_cached
+            && let Some(stream) = self.flights.join((identity, epoch), !control.no_store)
+        {
+            return self.follow(stream, CacheOutcome::Collapsed, &asked).await;
+        }
+
+        let query = follow_up::query(&question.turns);
+        let found = timeout_at(deadline, retrieve(search(&query))).await;
+        let grounds = Grounds::choose(&query, found.map_err(|_| AnswerError::Deadline)??);
+        if let Some(answer) = self.cache.revalidate(&identity, &grounds) {
+            return Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated));
+        }
+        if control.only_if_cached {
+            return Err(AnswerError::NotCached);
+        }
+        let outcome = match (control.allows_reuse_at(0), kept) {
+            (false, _) => CacheOutcome::Bypass,
+            (true, true) => CacheOutcome::Stale,
+            (true, false) => CacheOutcome::Miss,
+        };
+        let stamp = Stamp::new().map_err(|_| AnswerError::Interrupted)?;
+        let label = Label { stamp, corpus: question.corpus.clone(), epoch: grounds.epoch };
+        if grounds.strength.is_too_weak() {
+            return Ok(Reply::Ready(Arc::new(self.refusal(question, label, &grounds)), outcome));
+        }
+        match self.board(&asked, label, query, grounds) {
+            Boarding::Cached(answer) => Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated)),
+            Boarding::Joined(stream) => self.follow(stream, CacheOutcome::Collapsed, &asked).await,
+            Boarding::Started(stream) => self.follow(stream, outcome, &asked).await,
+        }
+    }
+
+    /// Joins the generation of this question or starts it.
+    fn board(
+        self: &Arc<Self>,
+        asked: &Asked,
+        label: Label,
+        query: String,
+        grounds: Grounds,
+    ) -> Boarding<Arc<Answer>> {
+        let Asked { identity, ref question, control, .. } = *asked;
+        let grounds = Arc::new(grounds);
+        let cached = || self.cache.revalidate(&identity, &grounds);
+        let work = {
+            let (generator, question, grounds) = (Arc::clone(self), question.clone(), Arc::clone(&grounds));
+            move |pilot| async move { generator.write(pilot, &question, &query, &grounds).await }
+        };
+        let store = {
+            let (cache, grounds) = (self.cache.clone(), Arc::clone(&grounds));
+            move |answer: &Arc<Answer>| cache.keep(identity, answer, &grounds.hits)
+        };
+        self.flights.board(identity, label, !control.no_store, cached, work, store)
+    }
+
+    /// Waits for what can be sent: the first words of the upstream, or the whole extractive answer.
+    async fn follow(
+        &self,
+        mut stream: AnswerStream,
+        outcome: CacheOutcome,
+        asked: &Asked,
+    ) -> Result<Reply, AnswerError> {
+        if self.upstream.is_none() {
+            return Ok(Reply::Ready(stream.finished(asked.deadline).await?, outcome));
+        }
+        stream.begun(asked.deadline).await?;
+        Ok(Reply::Stream(stream, outcome, asked.identity.key))
+    }
+
+    async fn write(
+        &self,
+        pilot: Pilot,
+        question: &Question,
+        query: &str,
+        grounds: &Grounds,
+    ) -> Result<Answer, AnswerError> {
+        let (written, generator) = match &self.upstream {
+            Some(upstream) => {
+                let tokenizer = self.embedder.tokenizer();
+                let written = dictate::write(upstream, &pilot, question, &grounds.hits, &tokenizer).await?;
+                (written, Generator::Upstream)
+            }
+            None => {
+                pilot.begin();
+                let written = extractive::write(question, query, &grounds.hits, &self.embedder).await?;
+                (written, Generator::Extractive)
+            }
+        };
+        Ok(finish(pilot.label().clone(), grounds, written, generator))
+    }
+
+    fn refusal(&self, question: &Question, label: Label, grounds: &Grounds) -> Answer {
+        let tokenizer = self.embedder.tokenizer();
+        let completion_tokens = u32::try_from(tokens(REFUSAL, &tokenizer)).unwrap_or(u32::MAX);
+        let prompt_tokens = asked_tokens(question, &tokenizer);
+        let written = Written {
+            text: REFUSAL.to_owned(),
+            citations: Vec::new(),
+            finish: Finish::Stop,
+            usage: perigee_shared::answer::Usage { prompt_tokens, completion_tokens },
+        };
+        finish(label, grounds, written, Generator::Refusal)
+    }
+}
+
+fn search(query: &str) -> Search {
+    Search { query: query.to_owned(), k: evidence::CANDIDATES, filter: None, mode: SearchMode::Hybrid }
+}
+
+fn finish(label: Label, grounds: &Grounds, written: Written, generator: Generator) -> Answer {
+    let Label { stamp: Stamp { id, created_s }, corpus, epoch } = label;
+    let Written { text, citations, finish, usage } = written;
+    let evidence = grounds.evidence();
+    Answer { id, created_s, corpus, text, citations, evidence, epoch, finish, usage, generator }
+}
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 //! English stop words and the English stemmer; other languages keep all their words, which are then stemmed
 //! alike on both sides of a comparison, so that comparing stays sound and is only less sharp.
 
+use std::collections::HashSet;
+
+use frostem::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// English words that say nothing about what a sentence is about, apostrophes left out. Sorted.
@@ -32,6 +35,20 @@ pub(super) fn is_content(word: &str) -> bool {
     STOP_WORDS.binary_search(&word).is_err()
 }
 
+/// The distinct stems of a text's content words, in order of first appearance.
+pub(super) fn content_stems(text: &str) -> Vec<String> {
+    let stemmer = Stemmer::new(Algorithm::English);
+    let mut seen = HashSet::new();
+    let mut stems = Vec::new();
+    for word in words(text).filter(|word| is_content(word)) {
+        let stem = stemmer.stem(&word).to_string();
+        if seen.insert(stem.clone()) {
+            stems.push(stem);
+        }
+    }
+    stems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +56,15 @@ mod tests {
     #[test]
     fn the_stop_words_can_be_searched() {
         assert!(STOP_WORDS.is_sorted());
+    }
+
+    #[test]
+    fn content_is_compared_by_stem_and_case_does_not_matter() {
+        assert_eq!(
+            content_stems("How do I RELOAD the configurations?"),
+            content_stems("reloading configuration")
+        );
+        assert_eq!(content_stems("What is it?"), Vec::<String>::new());
+        assert_eq!(content_stems("Wie heißt die Datei?").len(), 4);
     }
 }
