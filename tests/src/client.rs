@@ -74,7 +74,6 @@ impl Client {
         &self.base_url
     }
 
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request =
             self.http.request(method, format!("{}{path}", self.base_url)).headers(self.headers.clone());

@@ -45,7 +45,8 @@ async fn every_acknowledged_document_is_there_once_after_each_kill() -> Result<(
         }
         version += 1_000;
         stage.restart_origin(0)?;
-        check(&stage, &lock(&acknowledged).clone()).await?;
+        let so_far = lock(&acknowledged).clone();
+        check(&stage, &so_far).await?;
     }
     assert!(lock(&acknowledged).values().filter(|(written, _)| *written > 0).count() > 10);
     Ok(())
