@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use xtask::steps::Steps;
 use xtask::tools::{self, Purpose, cargo_tools, onnxruntime, python_packages};
 use xtask::workspace::{Workspace, cargo};
@@ -32,12 +33,37 @@ const NEVER_IN_SHARED: &[&str] = &[
     "worker",
 ];
 
-/// Runs all checks.
+/// Options of `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run only the tests that this nextest filter chooses, e.g. 'package(perigee-origin) and test(epoch)'
+    filter: Option<String>,
+}
+
+/// Runs all checks, or only some tests with everything that they need.
 ///
 /// # Errors
 /// The first one that fails, with what to do about it.
-pub(crate) fn run(workspace: &Workspace, steps: &Steps) -> Result<()> {
+pub(crate) fn run(options: &Options, workspace: &Workspace, steps: &Steps) -> Result<()> {
     tools::setup(workspace, steps, Purpose::Test)?;
+    match &options.filter {
+        Some(filter) => some(filter, workspace, steps),
+        None => everything(workspace, steps),
+    }
+}
+
+fn some(filter: &str, workspace: &Workspace, steps: &Steps) -> Result<()> {
+    compile(workspace, steps)?;
+    steps.run("build the worker", || worker::build(workspace))?;
+    steps.run("tests", || nextest(workspace, filter))
+}
+
+/// One build with one set of features: what follows finds everything compiled, `perigee` included.
+fn compile(workspace: &Workspace, steps: &Steps) -> Result<()> {
+    steps.run("compile", || in_root(workspace, &["build", "--workspace", "--all-targets"]))
+}
+
+fn everything(workspace: &Workspace, steps: &Steps) -> Result<()> {
     steps.run("formatting", || {
         in_root(workspace, &["fmt", "--all", "--check"]).context("run `cargo fmt --all`")
     })?;
@@ -51,8 +77,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &Steps) -> Result<()> {
         in_root(workspace, &arguments)
             .context("the worker compiles for wasm32 only without threads and clocks")
     })?;
-    // One build with one set of features: what follows finds everything compiled, `perigee` included.
-    steps.run("compile", || in_root(workspace, &["build", "--workspace", "--all-targets"]))?;
+    compile(workspace, steps)?;
     steps.run("unit, property and HTTP tests", || {
         nextest(workspace, &format!("not package({SYSTEM_TESTS})"))
     })?;

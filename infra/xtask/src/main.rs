@@ -33,7 +33,7 @@ enum Command {
     /// Make an API key: for the key-value store on Cloudflare, or for infra/compose.yaml.
     Key(key::Options),
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
-    Test,
+    Test(check::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }),
         Command::Dev(options) => dev::run(options),
         Command::Key(options) => key::run(options),
-        Command::Test => alone(check::run),
+        Command::Test(options) => alone(|workspace, steps| check::run(options, workspace, steps)),
     }
 }
 
