@@ -3,6 +3,7 @@
 //! The modules stand in the order in which a question meets them.
 
 pub mod answer;
+pub mod corpus;
 pub mod embed;
 pub mod extract;
 pub mod retrieve;

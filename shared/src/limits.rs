@@ -45,6 +45,9 @@ pub const LABELS_MAX: usize = 64;
 pub const TITLE_CHARS_MAX: usize = 500;
 pub const URL_BYTES_MAX: usize = 2_000;
 
+/// Corpora of one tenant. Each costs an origin about a megabyte of memory when it is empty.
+pub const CORPORA_PER_TENANT_MAX: usize = 1_000;
+
 /// Corpora that one key may name.
 pub const KEY_CORPORA_MAX: usize = 256;
 

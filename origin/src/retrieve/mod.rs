@@ -1,8 +1,31 @@
 //! Retrieval: from a question to the ordered passages that bear on it.
+//!
+//! Three views of a corpus answer together: what may be found at all (facets), which words it has (lexical), what it
+//! is about (vectors). Writing them is `corpus`'s business.
+
+mod bm25;
+mod cache;
+mod facets;
+mod fuse;
+mod lexical;
+mod passage_set;
+mod quantized;
+mod snapshot;
+mod top_passages;
+mod vectors;
+mod views;
 
 use perigee_shared::evidence::{Evidence, PassageRef};
 use perigee_shared::id::{ContentHash, DocumentId, Epoch};
 use perigee_shared::search::{LexicalRank, VectorRank};
+
+pub(crate) use self::cache::{Key, RetrievalCache};
+pub(crate) use self::facets::Facets;
+pub(crate) use self::fuse::Fused;
+pub(crate) use self::lexical::{Lexical, LexicalPassage};
+pub(crate) use self::quantized::{QuantizedVector, QueryVector};
+pub(crate) use self::vectors::{SEARCHES_MAX, Vectors};
+pub(crate) use self::views::{Folder, Origin, Views};
 
 /// What a search found, best first, all of it at one epoch.
 #[derive(Debug, Clone)]

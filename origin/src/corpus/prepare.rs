@@ -1,0 +1,103 @@
+//! From a caller's document to one that can be logged: read, split, embedded. Nothing is written here.
+
+use perigee_shared::document::check_attributes;
+use perigee_shared::id::{ContentHash, DocumentId};
+
+use super::database::Database;
+use super::error::CorpusError;
+use super::rows;
+use super::version::{Attributes, NewDocument, Prepared, PreparedPassage, passage_hash};
+use crate::embed::{EmbedError, Embedder};
+use crate::extract::extract;
+use crate::retrieve::QuantizedVector;
+use crate::split::{Piece, Splitter, embedding_text};
+
+/// What reading a document needs.
+#[derive(Clone)]
+pub(crate) struct Preparer {
+    pub(crate) database: Database,
+    pub(crate) embedder: Embedder,
+    pub(crate) splitter: Splitter,
+}
+
+/// A document that was read and split; `vectors` has gaps where the model must be asked.
+struct Read {
+    title: String,
+    text: String,
+    chars: usize,
+    pieces: Vec<(Piece, ContentHash)>,
+    vectors: Vec<Option<QuantizedVector>>,
+}
+
+impl Preparer {
+    /// Reads, splits and embeds a document for `corpus`. Passages that the corpus has already are not embedded
+    /// again: an edit of one paragraph costs one passage.
+    pub(crate) async fn prepare(
+        &self,
+        corpus: i64,
+        id: DocumentId,
+        document: NewDocument,
+        content_hash: ContentHash,
+    ) -> Result<Prepared, CorpusError> {
+        let NewDocument { title, url, format, content, metadata, audience } = document;
+        let this = self.clone();
+        let fallback = id.clone();
+        let read = super::blocking(move || {
+            let extracted = extract(format, &content)?;
+            let title = title.or_else(|| extracted.title.clone()).unwrap_or_else(|| fallback.to_string());
+            let pieces = this.splitter.split(&extracted)?;
+            this.read(corpus, title, extracted.text, pieces)
+        })
+        .await?;
+        let Read { title, text, chars, pieces, vectors } = read;
+        let missing = pieces.iter().zip(&vectors).filter(|(_, vector)| vector.is_none());
+        let texts: Vec<String> =
+            missing.map(|((piece, _), _)| embedding_text(&title, &piece.headings, &piece.text)).collect();
+        let mut rows = match texts.is_empty() {
+            true => Vec::new(),
+            false => self.embedder.passages(texts).await?,
+        }
+        .into_iter();
+        let mut passages = Vec::with_capacity(pieces.len());
+        for ((piece, hash), vector) in pieces.into_iter().zip(vectors) {
+            let vector = match vector {
+                Some(vector) => vector,
+                None => rows.next().as_deref().and_then(QuantizedVector::new).ok_or_else(no_vector)?,
+            };
+            let Piece { start, end, headings, text } = piece;
+            passages.push(PreparedPassage { start, end, headings, text, hash, vector });
+        }
+        let attributes = Attributes { metadata, audience, chars };
+        Ok(Prepared { id, title, url, format, text, attributes, content_hash, passages })
+    }
+
+    fn read(
+        &self,
+        corpus: i64,
+        title: String,
+        text: String,
+        pieces: Vec<Piece>,
+    ) -> Result<Read, CorpusError> {
+        let hashed: Vec<(Piece, ContentHash)> = pieces
+            .into_iter()
+            .map(|piece| {
+                let hash = passage_hash(&title, &piece.headings, &piece.text);
+                (piece, hash)
+            })
+            .collect();
+        let vectors = self.database.read(|connection| {
+            hashed.iter().map(|(_, hash)| rows::vector_of(connection, corpus, hash)).collect()
+        })?;
+        Ok(Read { title, chars: text.chars().count(), text, pieces: hashed, vectors })
+    }
+}
+
+/// Checks what describes a document before its content is looked at.
+pub(crate) fn check(document: &NewDocument) -> Result<(), CorpusError> {
+    let NewDocument { title, url, metadata, audience, format: _, content: _ } = document;
+    Ok(check_attributes(title.as_deref(), url.as_deref(), metadata, audience)?)
+}
+
+fn no_vector() -> CorpusError {
+    CorpusError::Embed(EmbedError::Failed("the model gave a vector without direction".to_owned()))
+}

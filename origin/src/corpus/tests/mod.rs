@@ -1,0 +1,8 @@
+//! What callers may rely on, through the public calls and against the bundled model.
+
+mod backing_up;
+mod filtering;
+mod isolation;
+mod place;
+mod surviving;
+mod writing;

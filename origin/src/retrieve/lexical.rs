@@ -1,0 +1,286 @@
+//! The lexical view: BM25 over tantivy. Takes in passages, commits them with the epoch they belong to, and ranks.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use perigee_shared::id::Epoch;
+use serde::{Deserialize, Serialize};
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
+};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+
+use super::bm25::Statistics;
+use super::top_passages::{Ranked, TopPassages};
+use crate::corpus::CorpusError;
+
+/// Name of the analyser in the index's schema. Another analysis needs another name: the index is then rebuilt.
+const ANALYSER: &str = "english-1";
+
+/// The fast field with the passage's number.
+pub(super) const PASSAGE_FIELD: &str = "passage";
+
+/// Weight of title and headings beside the body's 1.
+const CONTEXT_WEIGHT: f32 = 1.0;
+
+/// Different words of a query that are looked up; a longer text says what it is about before that.
+const QUERY_TERMS_MAX: usize = 128;
+
+/// Bytes of one word that is indexed; longer ones are encoded data.
+const WORD_BYTES_MAX: usize = 64;
+
+/// Memory of the index writer before it flushes a segment: tantivy's smallest plus room for a large commit.
+const WRITER_BYTES: usize = 32 << 20;
+
+/// The part of a segment that may be deleted before it is merged, whatever its size.
+const DELETED_PART_MAX: f32 = 0.2;
+
+/// One corpus's lexical index.
+pub(crate) struct Lexical {
+    folder: PathBuf,
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+    /// Opened for the first write: a corpus that is only read needs none of its threads.
+    writer: Mutex<Option<IndexWriter>>,
+}
+
+#[derive(Clone, Copy)]
+struct Fields {
+    /// First passage of the version, the key to delete by.
+    version: Field,
+    passage: Field,
+    context: Field,
+    body: Field,
+}
+
+/// What a commit is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// The last change in it.
+    pub(crate) epoch: Epoch,
+    /// The database whose view this is; a restored one is another.
+    pub(crate) database: String,
+}
+
+/// What the index takes in of a passage.
+pub(crate) struct LexicalPassage<'a> {
+    pub(crate) number: u64,
+    pub(crate) first: u64,
+    pub(crate) title: &'a str,
+    pub(crate) headings: &'a [String],
+    pub(crate) text: &'a str,
+}
+
+impl Lexical {
+    /// Opens the index in `folder`, creating it if there is none.
+    ///
+    /// # Errors
+    /// The index is damaged or of another schema: the caller removes the folder and rebuilds.
+    pub(crate) fn open(folder: &Path) -> Result<Self, CorpusError> {
+        let wrong = |error: tantivy::TantivyError| CorpusError::lexical(folder, &error);
+        let (schema, fields) = schema();
+        let directory = MmapDirectory::open(folder).map_err(|error| wrong(error.into()))?;
+        let index = Index::open_or_create(directory, schema).map_err(wrong)?;
+        index.tokenizers().register(ANALYSER, analyser());
+        // Reads the meta file's segments now, so that a damaged one is found here and not by a search.
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(wrong)?;
+        Ok(Self { folder: folder.to_path_buf(), index, reader, fields, writer: Mutex::default() })
+    }
+
+    /// What the last commit said it was of.
+    ///
+    /// # Errors
+    /// The index's meta file cannot be read.
+    pub(crate) fn stamp(&self) -> Result<Option<Stamp>, CorpusError> {
+        let meta = self.index.load_metas().map_err(|error| self.error(&error))?;
+        Ok(meta.payload.and_then(|payload| serde_json::from_str(&payload).ok()))
+    }
+
+    /// Begins a change. Searches see nothing of it before it is committed and published.
+    ///
+    /// # Errors
+    /// The index's writer cannot be opened.
+    pub(crate) fn change(&self) -> Result<Change<'_>, CorpusError> {
+        let mut writer = self.writer();
+        if writer.is_none() {
+            *writer = Some(self.open_writer().map_err(|error| self.error(&error))?);
+        }
+        Ok(Change { lexical: self, writer, committed: false })
+    }
+
+    fn open_writer(&self) -> tantivy::Result<IndexWriter> {
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .memory_budget_per_thread(WRITER_BYTES)
+            .build();
+        let writer = self.index.writer_with_options(options)?;
+        let mut merges = LogMergePolicy::default();
+        merges.set_del_docs_ratio_before_merge(DELETED_PART_MAX);
+        writer.set_merge_policy(Box::new(merges));
+        Ok(writer)
+    }
+
+    fn document(&self, passage: &LexicalPassage<'_>) -> TantivyDocument {
+        let mut document = TantivyDocument::new();
+        document.add_u64(self.fields.version, passage.first);
+        document.add_u64(self.fields.passage, passage.number);
+        for part in std::iter::once(passage.title).chain(passage.headings.iter().map(String::as_str)) {
+            document.add_text(self.fields.context, part);
+        }
+        document.add_text(self.fields.body, passage.text);
+        document
+    }
+
+    /// Lets searches see the last commit.
+    ///
+    /// # Errors
+    /// The committed files cannot be opened; searches go on with what they had.
+    pub(crate) fn publish(&self) -> Result<(), CorpusError> {
+        self.reader.reload().map_err(|error| self.error(&error))
+    }
+
+    /// Lets go of the writer's threads and memory until the next commit. Merges under way are finished.
+    pub(crate) fn rest(&self) {
+        if let Some(writer) = self.writer().take()
+            && let Err(error) = writer.wait_merging_threads()
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "merging the lexical index failed");
+        }
+    }
+
+    /// What searches see now.
+    pub(crate) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+
+    /// The best `count` passages for `query` among those that `allow` allows: BM25, best first, and by number where
+    /// scores are equal. `chars` is the mean length of a passage.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub(crate) fn search(
+        &self,
+        searcher: &Searcher,
+        query: &str,
+        count: usize,
+        chars: f32,
+        allow: impl Fn(u64) -> bool + Sync,
+    ) -> Result<Vec<Ranked>, CorpusError> {
+        let Some(query) = self.query(query) else { return Ok(Vec::new()) };
+        let statistics = Statistics::new(searcher, self.fields.body, chars);
+        let top = TopPassages::new(count, &allow);
+        searcher
+            .search_with_statistics_provider(&query, &top, &statistics)
+            .map_err(|error| self.error(&error))
+    }
+
+    /// Any of the query's words, in any field. The words are looked up as they are: a query has no syntax.
+    fn query(&self, query: &str) -> Option<BooleanQuery> {
+        let mut words: Vec<String> = Vec::new();
+        let mut analyser = analyser();
+        analyser.token_stream(query).process(&mut |token| {
+            if words.len() < QUERY_TERMS_MAX && !words.contains(&token.text) {
+                words.push(token.text.clone());
+            }
+        });
+        let clauses: Vec<(Occur, Box<dyn Query>)> = words
+            .iter()
+            .flat_map(|word| [(self.fields.body, 1.0, word), (self.fields.context, CONTEXT_WEIGHT, word)])
+            .map(|(field, weight, word)| {
+                let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+                let query: Box<dyn Query> = Box::new(BoostQuery::new(Box::new(term), weight));
+                (Occur::Should, query)
+            })
+            .collect();
+        (!clauses.is_empty()).then(|| BooleanQuery::new(clauses))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<IndexWriter>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, error: &tantivy::TantivyError) -> CorpusError {
+        CorpusError::lexical(&self.folder, error)
+    }
+}
+
+/// A change to the index. Dropped without commit, it is undone.
+pub(crate) struct Change<'a> {
+    lexical: &'a Lexical,
+    writer: MutexGuard<'a, Option<IndexWriter>>,
+    committed: bool,
+}
+
+impl Change<'_> {
+    /// Removes the version whose first passage is `first`, if it is there.
+    pub(crate) fn remove(&mut self, first: u64) {
+        if let Some(writer) = self.writer.as_ref() {
+            writer.delete_term(Term::from_field_u64(self.lexical.fields.version, first));
+        }
+    }
+
+    /// Adds a passage.
+    ///
+    /// # Errors
+    /// The index's writer died, of a full disk for one; nothing of the change will stay.
+    pub(crate) fn add(&mut self, passage: &LexicalPassage<'_>) -> Result<(), CorpusError> {
+        let writer = self.writer.as_ref().ok_or(CorpusError::Closed)?;
+        let added = writer.add_document(self.lexical.document(passage));
+        added.map(drop).map_err(|error| self.lexical.error(&error))
+    }
+
+    /// Makes the change durable.
+    ///
+    /// # Errors
+    /// Nothing of the change stays.
+    pub(crate) fn commit(mut self, stamp: &Stamp) -> Result<(), CorpusError> {
+        let payload = serde_json::to_string(stamp)
+            .map_err(|error| CorpusError::damaged(&self.lexical.folder, error))?;
+        let writer = self.writer.as_mut().ok_or(CorpusError::Closed)?;
+        let committed = writer.prepare_commit().and_then(|mut prepared| {
+            prepared.set_payload(&payload);
+            prepared.commit()
+        });
+        committed.map_err(|error| self.lexical.error(&error))?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Dropping the writer rolls back, and one that met an error accepts no more work.
+            *self.writer = None;
+        }
+    }
+}
+
+fn schema() -> (Schema, Fields) {
+    let indexing =
+        TextFieldIndexing::default().set_tokenizer(ANALYSER).set_index_option(IndexRecordOption::WithFreqs);
+    let text = TextOptions::default().set_indexing_options(indexing);
+    let mut schema = Schema::builder();
+    let fields = Fields {
+        version: schema.add_u64_field("version", INDEXED),
+        passage: schema.add_u64_field(PASSAGE_FIELD, FAST),
+        context: schema.add_text_field("context", text.clone()),
+        body: schema.add_text_field("body", text),
+    };
+    (schema.build(), fields)
+}
+
+fn analyser() -> TextAnalyzer {
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .filter(Stemmer::new(Language::English))
+        .build()
+}
