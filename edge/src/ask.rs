@@ -86,50 +86,35 @@ enum Found {
 async fn look_up(edge: &Rc<Edge>, ask: &Ask, started_ms: u64) -> Found {
     let in_memory = edge.answers.borrow().get(&ask.key);
     let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
-    let reason = match judge(edge, ask, in_memory.as_deref(), knowledge, started_ms) {
+    match judge(edge, ask, in_memory.as_deref(), knowledge, started_ms) {
         Decision::Hit { age_s } => return Found::hit(in_memory, age_s),
-        Decision::Forward(reason) => reason,
-    };
-    let (answer_wanted, epoch_wanted) = match reason {
-        Reason::CallerAsked if ask.control.no_cache => return Found::Nothing(reason),
-        // Another isolate may hold a later answer, or know more.
-        Reason::Miss | Reason::Changed | Reason::BelowMinEpoch | Reason::CallerAsked | Reason::Unknown => {
-            let known = knowledge.latest.is_some_and(|latest| {
-                latest.seen_ms >= knowledge.floor_ms
-                    && latest.is_within(edge.config.bounds.staleness_ms, started_ms)
-            });
-            (reason != Reason::Unknown, !known)
+        Decision::Forward(reason) if ask.control.no_cache => return Found::Nothing(reason),
+        // Another isolate may hold a later answer, or know more of the epoch.
+        Decision::Forward(_) => {}
+    }
+    let shared_answer = data_centre::get_answer(&ask.key);
+    let shared_epoch = async {
+        match knowledge.is_current(edge.config.bounds, started_ms) {
+            true => None,
+            false => data_centre::get_epoch(ask.place()).await,
         }
     };
-    let answer = async {
-        match answer_wanted {
-            true => data_centre::get_answer(&ask.key).await,
-            false => None,
-        }
-    };
-    let epoch = async {
-        match epoch_wanted {
-            true => data_centre::get_epoch(ask.place()).await,
-            false => None,
-        }
-    };
-    let (answer, epoch) = join(answer, epoch).await;
-    if let Some(sighting) = epoch {
+    let (shared_answer, shared_epoch) = join(shared_answer, shared_epoch).await;
+    // An answer of another corpus under this key would be a broken cache; it is not believed.
+    let shared_answer = shared_answer
+        .filter(|kept| kept.answer.corpus == ask.corpus && kept.answer.may_be_stored())
+        .map(Rc::new);
+    if let Some(sighting) = shared_epoch {
         edge.epochs.borrow_mut().learn(ask.place(), sighting);
     }
-    // An answer of another corpus under this key would be a broken cache; it is not believed.
-    let answer = answer.filter(|kept| kept.answer.corpus == ask.corpus && kept.answer.may_be_stored());
-    let from_data_centre = answer.is_some();
-    let best = answer.map(Rc::new).or(in_memory);
+    if let Some(kept) = &shared_answer {
+        edge.epochs.borrow_mut().learn(ask.place(), kept.held.checked);
+        edge.answers.borrow_mut().put(ask.key, Rc::clone(kept));
+    }
+    let best = shared_answer.or(in_memory);
     let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
     match judge(edge, ask, best.as_deref(), knowledge, started_ms) {
-        Decision::Hit { age_s } => {
-            if let Some(kept) = best.as_ref().filter(|_| from_data_centre) {
-                edge.answers.borrow_mut().put(ask.key, Rc::clone(kept));
-                edge.epochs.borrow_mut().learn(ask.place(), kept.held.checked);
-            }
-            Found::hit(best, age_s)
-        }
+        Decision::Hit { age_s } => Found::hit(best, age_s),
         Decision::Forward(reason) => Found::Nothing(reason),
     }
 }

@@ -14,6 +14,10 @@ use crate::visit::Visit;
 /// Above this, the platform hashes faster than Wasm, and without a copy.
 const HASH_IN_WASM_BYTES_MAX: usize = QUESTION_BODY_BYTES_MAX / 16;
 
+/// Bytes of a refused body that are read and dropped: a client that is still sending when the connection
+/// closes would see that, and never the refusal.
+const DRAIN_BYTES_MAX: usize = 16 << 20;
+
 /// The body of a request.
 pub(crate) struct Body {
     bytes: Uint8Array,
@@ -27,14 +31,20 @@ impl Body {
     /// when it breaks off.
     pub(crate) async fn read(visit: &Visit, bytes_max: usize) -> Result<Self, Problem> {
         let broken = |_: JsValue| Problem::new(ProblemKind::InvalidRequest, "the body broke off");
-        match declared_length(visit.header("content-length").as_deref(), bytes_max)? {
+        match declared_length(visit.header("content-length").as_deref(), bytes_max) {
+            Err(problem) => {
+                if let Some(stream) = visit.request.body() {
+                    drain(&ReadableStreamDefaultReader::new(&stream).map_err(broken)?).await;
+                }
+                Err(problem)
+            }
             // The platform holds a client to the length that it declared.
-            Some(_) => {
+            Ok(Some(_)) => {
                 let promise = visit.request.array_buffer().map_err(broken)?;
                 let buffer: ArrayBuffer = JsFuture::from(promise).await.map_err(broken)?.unchecked_into();
                 Ok(Self { bytes: Uint8Array::new(&buffer) })
             }
-            None => match visit.request.body() {
+            Ok(None) => match visit.request.body() {
                 Some(stream) => {
                     let reader = ReadableStreamDefaultReader::new(&stream).map_err(broken)?;
                     read_chunks(&reader, bytes_max).await
@@ -82,18 +92,12 @@ fn declared_length(header: Option<&str>, bytes_max: usize) -> Result<Option<usiz
 }
 
 async fn read_chunks(reader: &ReadableStreamDefaultReader, bytes_max: usize) -> Result<Body, Problem> {
-    let broken = |_: JsValue| Problem::new(ProblemKind::InvalidRequest, "the body broke off");
     let mut chunks: Vec<Uint8Array> = Vec::new();
     let mut length = 0_usize;
-    loop {
-        let step: Object = JsFuture::from(reader.read()).await.map_err(broken)?.unchecked_into();
-        let value = Reflect::get(&step, &"value".into()).map_err(broken)?;
-        // The last step has no value.
-        let Ok(chunk) = value.dyn_into::<Uint8Array>() else { break };
+    while let Some(chunk) = next_chunk(reader).await? {
         length = length.saturating_add(chunk.length() as usize);
         if length > bytes_max {
-            // Nobody waits for the cancellation: the refusal goes out at once.
-            let _cancelled = reader.cancel();
+            drain(reader).await;
             return Err(too_large(bytes_max));
         }
         chunks.push(chunk);
@@ -105,6 +109,28 @@ async fn read_chunks(reader: &ReadableStreamDefaultReader, bytes_max: usize) -> 
         at += chunk.length();
     }
     Ok(Body { bytes })
+}
+
+/// `None` at the end.
+async fn next_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Uint8Array>, Problem> {
+    let broken = |_: JsValue| Problem::new(ProblemKind::InvalidRequest, "the body broke off");
+    let step: Object = JsFuture::from(reader.read()).await.map_err(broken)?.unchecked_into();
+    let value = Reflect::get(&step, &"value".into()).map_err(broken)?;
+    // The last step has no value.
+    Ok(value.dyn_into().ok())
+}
+
+/// Lets the client finish sending, within reason.
+async fn drain(reader: &ReadableStreamDefaultReader) {
+    let mut dropped = 0_usize;
+    while let Ok(Some(chunk)) = next_chunk(reader).await {
+        dropped = dropped.saturating_add(chunk.length() as usize);
+        if dropped > DRAIN_BYTES_MAX {
+            // Nobody waits for the cancellation: the refusal goes out at once.
+            let _cancelled = reader.cancel();
+            return;
+        }
+    }
 }
 
 fn too_large(bytes_max: usize) -> Problem {

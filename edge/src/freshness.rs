@@ -86,6 +86,18 @@ pub(crate) struct Knowledge {
     pub(crate) latest: Option<Sighting>,
     /// Sightings from before this time don't count: a write went through whose epoch is not known.
     pub(crate) floor_ms: u64,
+    /// Answers from before this time are of a corpus that was deleted; one made anew counts its epochs from
+    /// the beginning, so their epochs say nothing.
+    pub(crate) deleted_ms: u64,
+}
+
+impl Knowledge {
+    /// Whether the latest epoch is known well enough to serve from.
+    pub(crate) fn is_current(&self, bounds: Bounds, now_ms: u64) -> bool {
+        self.latest.is_some_and(|latest| {
+            latest.seen_ms >= self.floor_ms && latest.is_within(bounds.staleness_ms, now_ms)
+        })
+    }
 }
 
 /// What the decision needs of a cached answer.
@@ -144,7 +156,9 @@ pub(crate) fn decide(
     if control.no_cache {
         return Decision::Forward(Reason::CallerAsked);
     }
-    let Some(held) = held.filter(|held| now_ms < held.until_ms) else {
+    let Some(held) =
+        held.filter(|held| now_ms < held.until_ms && held.checked.seen_ms >= knowledge.deleted_ms)
+    else {
         return Decision::Forward(Reason::Miss);
     };
     // An answer of a later epoch than the known one is itself the better knowledge.
@@ -152,7 +166,7 @@ pub(crate) fn decide(
     if held.checked.epoch < latest.epoch {
         return Decision::Forward(Reason::Changed);
     }
-    if latest.seen_ms < knowledge.floor_ms || !latest.is_within(bounds.staleness_ms, now_ms) {
+    if !(Knowledge { latest: Some(latest), ..knowledge }).is_current(bounds, now_ms) {
         return Decision::Forward(Reason::Unknown);
     }
     if min_epoch.is_some_and(|min| held.checked.epoch < min) {
@@ -227,6 +241,14 @@ impl Epochs {
         if let Some(sighting) = epoch {
             self.learn(place, sighting);
         }
+    }
+
+    /// The corpus is gone, with everything that was known of it.
+    pub(crate) fn deleted(&mut self, place: PlaceRef<'_>, now_ms: u64) {
+        self.change(place, |state| {
+            let since_ms = now_ms + 1;
+            state.knowledge = Knowledge { latest: None, floor_ms: since_ms, deleted_ms: since_ms };
+        });
     }
 
     /// Whether the epoch should be asked for in the background now; true at most once at a time.

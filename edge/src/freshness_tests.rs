@@ -15,7 +15,7 @@ fn held(epoch: u64, seen_ms: u64) -> Held {
 }
 
 fn knows(epoch: u64, seen_ms: u64) -> Knowledge {
-    Knowledge { latest: Some(sighting(epoch, seen_ms)), floor_ms: 0 }
+    Knowledge { latest: Some(sighting(epoch, seen_ms)), ..Knowledge::default() }
 }
 
 fn place() -> Place {
@@ -111,6 +111,20 @@ fn a_write_that_never_comes_back_does_not_close_the_cache_for_ever() {
 }
 
 #[test]
+fn a_corpus_made_again_under_the_same_name_shares_nothing_with_the_old_one() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    epochs.learn(place, sighting(3, NOW));
+    epochs.deleted(place, NOW + 1);
+    // The new corpus has had as many changes as the old one.
+    epochs.learn(place, sighting(3, NOW + 10));
+    let ask =
+        |held| decide(Some(held), epochs.of(place, NOW), CacheControl::default(), None, BOUNDS, NOW + 10);
+    assert_eq!(ask(held(3, NOW)), Decision::Forward(Reason::Miss));
+    assert_eq!(ask(held(3, NOW + 10)), Decision::Hit { age_s: 0 });
+}
+
+#[test]
 fn an_origin_that_lags_behind_teaches_nothing_until_it_is_the_only_one_left() {
     let (mut epochs, place) = (Epochs::new(), place());
     let place = place.borrowed();
@@ -170,7 +184,7 @@ fn any_held() -> impl Strategy<Value = Option<Held>> {
 
 fn any_knowledge() -> impl Strategy<Value = Knowledge> {
     (proptest::option::of((0..6_u64, 0..40_000_u64)), 0..40_000_u64).prop_map(|(latest, floor_ms)| {
-        Knowledge { latest: latest.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)), floor_ms }
+        Knowledge { latest: latest.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)), floor_ms, deleted_ms: 0 }
     })
 }
 

@@ -20,6 +20,9 @@ const BYTES_MAX: u64 = 24 << 20;
 /// What one answer may weigh; larger ones are rare and would drive out many.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
+/// An origin that lags behind by more than this is none: the corpus was made anew and counts from the beginning.
+const LAG_MS_MAX: u64 = 60_000;
+
 /// About `BYTES_MAX` by what a usual answer weighs.
 const ANSWERS_ESTIMATE: usize = 2_048;
 
@@ -86,7 +89,10 @@ impl AnswerMemory {
 
     /// Keeps an answer, unless a later one is there: two origins may answer out of order.
     pub(crate) fn put(&mut self, key: CacheKey, kept: Rc<Kept>) {
-        let later = |there: &Rc<Kept>| there.answer.epoch > kept.answer.epoch;
+        let later = |there: &Rc<Kept>| {
+            let (theirs, ours) = (there.held.checked, kept.held.checked);
+            theirs.epoch > ours.epoch && ours.seen_ms.saturating_sub(theirs.seen_ms) < LAG_MS_MAX
+        };
         if kept.bytes <= ANSWER_BYTES_MAX && !self.answers.peek(&key).is_some_and(later) {
             self.answers.insert(key, kept);
         }
@@ -102,6 +108,10 @@ mod tests {
     use perigee_shared::id::{CorpusName, Epoch};
 
     fn kept(epoch: u64, canonical_bytes: usize) -> Rc<Kept> {
+        kept_at(epoch, canonical_bytes, 0)
+    }
+
+    fn kept_at(epoch: u64, canonical_bytes: usize, seen_ms: u64) -> Rc<Kept> {
         let epoch = Epoch::new(epoch);
         let answer = Answer {
             id: "chatcmpl-1".to_owned(),
@@ -115,7 +125,7 @@ mod tests {
             usage: Usage::default(),
             generator: Generator::Extractive,
         };
-        let held = Held { checked: Sighting { epoch, seen_ms: 0 }, born_ms: 0, until_ms: 1 };
+        let held = Held { checked: Sighting { epoch, seen_ms }, born_ms: 0, until_ms: 1 };
         Rc::new(Kept::new(answer, held, canonical_bytes))
     }
 
@@ -131,6 +141,8 @@ mod tests {
         assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(7));
         memory.put(key(1), kept(8, 100));
         assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(8));
+        memory.put(key(1), kept_at(1, 100, LAG_MS_MAX));
+        assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(1), "a corpus made anew");
     }
 
     #[test]

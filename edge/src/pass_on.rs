@@ -102,6 +102,9 @@ async fn write(
     if let Some(sighting) = written {
         learn(edge, visit, place, sighting);
     }
+    if matches!(route, Route::Corpus(_)) && reply.response.ok() {
+        edge.epochs.borrow_mut().deleted(place, now_ms());
+    }
     respond(visit, &reply, told, CacheOutcome::Bypass)
 }
 
