@@ -112,6 +112,7 @@ pub enum WriteResult {
     Refused {
         /// The file's name or the line's id, as far as it could be read.
         name: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::problem::ProblemDetails))]
         error: crate::problem::Problem,
     },
 }

@@ -25,3 +25,6 @@ pub mod evidence;
 pub mod header;
 pub mod problem;
 pub mod render;
+
+#[cfg(feature = "openapi")]
+pub mod openapi;

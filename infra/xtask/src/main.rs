@@ -4,6 +4,7 @@
 mod check;
 mod dev;
 mod key;
+mod openapi;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Command {
     Dev(dev::Options),
     /// Make an API key: for the key-value store on Cloudflare, or for infra/compose.yaml.
     Key(key::Options),
+    /// Write the API document, edge/openapi.json, anew from the code.
+    Openapi,
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
     Test(check::Options),
 }
@@ -54,6 +57,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }),
         Command::Dev(options) => dev::run(options),
         Command::Key(options) => key::run(options),
+        Command::Openapi => alone(openapi::write),
         Command::Test(options) => alone(|workspace, steps| check::run(options, workspace, steps)),
     }
 }

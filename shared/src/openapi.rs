@@ -1,0 +1,306 @@
+//! The API document (OpenAPI 3.1): every public route of the edge with all that it takes and answers.
+//!
+//! Only built with the feature `openapi`. `cargo xtask openapi` writes it to `edge/openapi.json`, and a test
+//! fails when the two differ. The functions below are never called: each carries one route's description.
+
+#![expect(dead_code, reason = "the functions only carry descriptions")]
+
+mod answers;
+mod refusals;
+
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr, Schema};
+
+use crate::chat::ChatCompletionRequest;
+use crate::document::{CorpusSummary, Document, DocumentPage, PutDocument, Written};
+use crate::id::{CorpusName, DocumentId};
+use crate::search::{SearchRequest, SearchResponse};
+use answers::{
+    Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, ModelList, Upload, Uploaded,
+};
+use refusals::{
+    ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals, ListRefusals,
+    ModelRefusals, SearchRefusals, UploadRefusals, WriteRefusals,
+};
+
+/// The document, as pretty JSON with a newline at its end.
+///
+/// # Errors
+/// Its serialisation failed, which only a fault in this module can cause.
+pub fn document_json() -> Result<String, serde_json::Error> {
+    Ok(Api::openapi().to_pretty_json()? + "\n")
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Perigee",
+        description = "Answers questions from your own documents, with citations, at the point nearest to whoever asks. \
+            Any OpenAI client can ask: its base URL is this edge with `/v1`, its key yours, its model the corpus.\n\n\
+            Every response carries `Cache-Status` (RFC 9211), `Server-Timing`, `x-request-id` and `traceparent`; \
+            one that rests on a corpus also `Perigee-Epoch`, and one from a cache `Age`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/", description = "this edge")),
+    paths(
+        create_chat_completion,
+        list_models,
+        search,
+        list_corpora,
+        create_corpus,
+        get_corpus,
+        delete_corpus,
+        list_documents,
+        upload_documents,
+        batch_documents,
+        put_document,
+        get_document,
+        delete_document,
+        health,
+        openapi_document,
+        page,
+    ),
+    components(schemas(refusals::OpenAiError, crate::problem::ProblemDetails, Chunk,  crate::document::WriteResult)),
+    security(("key" = [])),
+    modifiers(&Key, &BatchLines),
+    tags(
+        (name = "asking", description = "Questions, in OpenAI's format."),
+        (name = "corpora", description = "Corpora, and searching them."),
+        (name = "documents", description = "What a corpus holds. Every write answers with its epoch."),
+        (name = "edge", description = "The edge itself; no key needed."),
+    ),
+)]
+struct Api;
+
+/// Adds the security scheme.
+struct Key;
+
+impl utoipa::Modify for Key {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "A key of Perigee (`pgk_…`). It names a tenant, its corpora, scopes and access labels.",
+            ))
+            .build();
+        api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Adds the line of a batch: a document with its id. Composed here and not by `allOf`, because a document takes no
+/// other fields than its own.
+struct BatchLines;
+
+impl utoipa::Modify for BatchLines {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let schemas = &mut api.components.get_or_insert_default().schemas;
+        let Some(RefOr::T(Schema::Object(document))) = schemas.get("PutDocument").cloned() else { return };
+        let mut line = document;
+        line.description = Some("One line of a batch.".to_owned());
+        line.properties.insert("id".to_owned(), Ref::from_schema_name("DocumentId").into());
+        line.required.insert(0, "id".to_owned());
+        schemas.insert("BatchLine".to_owned(), Schema::Object(line).into());
+    }
+}
+
+/// Ask a question
+///
+/// Answers the last message from the corpus that `model` names. Fields that are not listed are accepted and
+/// ignored. Needs the scope `ask`.
+#[utoipa::path(
+    post, path = "/v1/chat/completions", tag = "asking",
+    params(
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: check at the origin before reusing an \
+            answer. `no-store`: do not keep this one. `max-age=s`: reuse none older than that. `only-if-cached`: answer \
+            from the edge's cache or with 504. Wishes only tighten.", example = "no-cache"),
+        ("Perigee-Min-Epoch" = Option<u64>, Header, description = "Answer from nothing older than this epoch, which a \
+            write answered with."),
+        ("x-request-id" = Option<String>, Header, description = "A name for this request; made up where it is missing."),
+        ("traceparent" = Option<String>, Header, description = "W3C Trace Context."),
+    ),
+    request_body = ChatCompletionRequest,
+    responses(
+        (status = 200, description = "The answer: one object, or events where `stream` is true.", content(
+            (ChatCompletion = "application/json"),
+            (EventStream = "text/event-stream"),
+        ), headers(
+            ("Cache-Status" = String, description = "What the caches did, the edge's member last (RFC 9211)."),
+            ("Age" = Option<u64>, description = "Seconds since the answer was made or checked, where it was reused."),
+            ("Perigee-Epoch" = u64, description = "The epoch at which the answer's evidence was last seen to stand."),
+            ("Server-Timing" = String, description = "What took how long, in milliseconds."),
+            ("x-request-id" = String, description = "The request's name, for questions to the operator."),
+            ("traceparent" = String, description = "W3C Trace Context."),
+        )),
+        ChatRefusals,
+    ),
+)]
+fn create_chat_completion() {}
+
+/// List the corpora that this key may ask
+///
+/// In OpenAI's format: a corpus is a model. Needs the scope `ask`.
+#[utoipa::path(
+    get, path = "/v1/models", tag = "asking",
+    responses((status = 200, description = "The models.", body = ModelList), ModelRefusals),
+)]
+fn list_models() {}
+
+/// Search passages
+///
+/// Ranks passages by meaning and by words, and fuses both. Needs the scope `search`.
+#[utoipa::path(
+    post, path = "/v1/corpora/{corpus}/search", tag = "corpora",
+    params(
+        ("corpus" = CorpusName, Path, description = "The corpus."),
+        ("Perigee-Min-Epoch" = Option<u64>, Header, description = "Search nothing older than this epoch."),
+    ),
+    request_body = SearchRequest,
+    responses((status = 200, description = "Passages, best first.", body = SearchResponse), SearchRefusals),
+)]
+fn search() {}
+
+/// List corpora
+///
+/// Those that the key may name. Needs the scope `read`.
+#[utoipa::path(
+    get, path = "/v1/corpora", tag = "corpora",
+    responses((status = 200, description = "The corpora.", body = CorpusList), CorporaRefusals),
+)]
+fn list_corpora() {}
+
+/// Create a corpus
+///
+/// Needs the scope `write`.
+#[utoipa::path(
+    post, path = "/v1/corpora", tag = "corpora",
+    request_body = CreateCorpus,
+    responses((status = 201, description = "It was created.", body = CorpusSummary), CreateRefusals),
+)]
+fn create_corpus() {}
+
+/// Show a corpus
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    get, path = "/v1/corpora/{corpus}", tag = "corpora",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    responses((status = 200, description = "The corpus.", body = CorpusSummary), CorpusRefusals),
+)]
+fn get_corpus() {}
+
+/// Delete a corpus with all its documents
+///
+/// Needs the scope `write`.
+#[utoipa::path(
+    delete, path = "/v1/corpora/{corpus}", tag = "corpora",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    responses((status = 204, description = "It is gone."), CorpusRefusals),
+)]
+fn delete_corpus() {}
+
+/// List documents
+///
+/// One page, in the order of their ids, without their texts. Needs the scope `read`.
+#[utoipa::path(
+    get, path = "/v1/corpora/{corpus}/documents", tag = "documents",
+    params(
+        ("corpus" = CorpusName, Path, description = "The corpus."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Documents on a page; 100 if missing."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "One page.", body = DocumentPage), ListRefusals),
+)]
+fn list_documents() {}
+
+/// Upload files
+///
+/// Markdown, text, HTML, PDF, DOCX, CSV, JSON and JSONL. A file that can't be read is refused by name and the rest
+/// goes on. Needs the scope `write`.
+#[utoipa::path(
+    post, path = "/v1/corpora/{corpus}/documents", tag = "documents",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    responses((status = 200, description = "What became of each file.", body = Uploaded), UploadRefusals),
+)]
+fn upload_documents() {}
+
+/// Write many documents
+///
+/// One JSON object on each line (`BatchLine`); one result line for each (`WriteResult`), as it is done. Needs the
+/// scope `write`.
+#[utoipa::path(
+    post, path = "/v1/corpora/{corpus}/documents:batch", tag = "documents",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    request_body(content = Batch, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "One `WriteResult` on each line.", body = Batch, content_type = "application/x-ndjson"),
+        UploadRefusals,
+    ),
+)]
+fn batch_documents() {}
+
+/// Write a document
+///
+/// The same content again is recognised and costs nothing. Needs the scope `write`.
+#[utoipa::path(
+    put, path = "/v1/corpora/{corpus}/documents/{id}", tag = "documents",
+    params(
+        ("corpus" = CorpusName, Path, description = "The corpus."),
+        ("id" = DocumentId, Path, description = "The document."),
+    ),
+    request_body = PutDocument,
+    responses(
+        (status = 200, description = "It was updated, or was there already.", body = Written),
+        (status = 201, description = "It was created.", body = Written),
+        WriteRefusals,
+    ),
+)]
+fn put_document() {}
+
+/// Read a document
+///
+/// With the text that citations point into. Needs the scope `read`.
+#[utoipa::path(
+    get, path = "/v1/corpora/{corpus}/documents/{id}", tag = "documents",
+    params(
+        ("corpus" = CorpusName, Path, description = "The corpus."),
+        ("id" = DocumentId, Path, description = "The document."),
+    ),
+    responses((status = 200, description = "The document.", body = Document), DocumentRefusals),
+)]
+fn get_document() {}
+
+/// Delete a document
+///
+/// Needs the scope `write`.
+#[utoipa::path(
+    delete, path = "/v1/corpora/{corpus}/documents/{id}", tag = "documents",
+    params(
+        ("corpus" = CorpusName, Path, description = "The corpus."),
+        ("id" = DocumentId, Path, description = "The document."),
+    ),
+    responses((status = 200, description = "It is gone.", body = Written), DocumentRefusals),
+)]
+fn delete_document() {}
+
+/// Whether this edge runs
+#[utoipa::path(
+    get, path = "/healthz", tag = "edge", security(()),
+    responses((status = 200, description = "It does.", body = Health)),
+)]
+fn health() {}
+
+/// This document
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "edge", security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+)]
+fn openapi_document() {}
+
+/// A page to ask on
+#[utoipa::path(
+    get, path = "/", tag = "edge", security(()),
+    responses((status = 200, description = "HTML.", body = String, content_type = "text/html")),
+)]
+fn page() {}
