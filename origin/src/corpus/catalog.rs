@@ -82,7 +82,8 @@ pub(crate) fn create(
         let created_at = super::now();
         connection
             .execute(
-                "INSERT INTO corpora (tenant, name, created_at, model) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO corpora (tenant, name, created_at, model, epoch) VALUES (?1, ?2, ?3, ?4,
+                 coalesce((SELECT epoch FROM former_epochs WHERE tenant = ?1 AND name = ?2), 0))",
                 params![tenant.as_str(), name.as_str(), created_at, model],
             )
             .map_err(wrong)?;
@@ -91,13 +92,19 @@ pub(crate) fn create(
     })
 }
 
-/// Takes a corpus out of everybody's sight, at once and for good.
+/// Takes a corpus out of everybody's sight, at once and for good. That is its last change and has a number.
 pub(crate) fn mark_deleted(database: &Database, corpus: i64) -> Result<(), CorpusError> {
     database.write(|connection| {
-        connection
-            .execute("UPDATE corpora SET deleted = 1 WHERE id = ?1", [corpus])
-            .map(drop)
-            .map_err(|error| database.error(&error))
+        let marked = connection.execute("UPDATE corpora SET deleted = 1 WHERE id = ?1", [corpus]);
+        let counted = marked.and_then(|_| {
+            connection.execute(
+                "INSERT INTO former_epochs (tenant, name, epoch)
+                 SELECT tenant, name, epoch + 1 FROM corpora WHERE id = ?1
+                 ON CONFLICT (tenant, name) DO UPDATE SET epoch = excluded.epoch",
+                [corpus],
+            )
+        });
+        counted.map(drop).map_err(|error| database.error(&error))
     })
 }
 

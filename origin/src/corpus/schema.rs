@@ -36,6 +36,15 @@ CREATE TABLE corpora (
 );
 CREATE UNIQUE INDEX corpora_by_name ON corpora (tenant, name) WHERE deleted = 0;
 
+-- The epoch that a deleted corpus reached. One made again under its name goes on counting from there, so that
+-- whoever remembers the number alone (an edge, a caller's `Perigee-Min-Epoch`) never takes old for new.
+CREATE TABLE former_epochs (
+    tenant TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    epoch  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+
 -- The log. Everything else is a view of it, the tables below included.
 CREATE TABLE log (
     corpus        INTEGER NOT NULL REFERENCES corpora (id),

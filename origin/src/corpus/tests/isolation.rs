@@ -40,7 +40,8 @@ async fn a_corpus_made_again_shares_nothing_with_the_one_deleted() {
     place.corpora.create(&tenant("acme"), &name("docs")).await.unwrap();
     let new = place.docs();
     assert_ne!(new.incarnation(), old.incarnation());
-    assert_eq!(new.epoch().get(), 0);
+    // The deletion was a change too; the number of an old epoch must never mean a new state.
+    assert_eq!(new.epoch().get(), old.epoch().get() + 1);
     assert!(new.search(&search, &Audience::Everything).await.unwrap().hits.is_empty());
     assert!(new.documents(&Audience::Everything, None, 10).await.unwrap().data.is_empty());
     drop((old, new));
