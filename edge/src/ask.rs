@@ -52,7 +52,7 @@ impl Ask {
 /// # Errors
 /// 400 unreadable request; 401 and 403 key; 404 no such corpus for this key; 413; 503 no origin; 504 past
 /// the deadline, or not cached where only that was asked for.
-pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Visit) -> Result<Response, Problem> {
+pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -> Result<Response, Problem> {
     let admitted = admit(edge, visit).await?;
     admitted.check(Scope::Ask, None)?;
     let (control, min_epoch) = (visit.cache_control(), visit.min_epoch()?);
@@ -74,7 +74,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Visit) -> Re
     if control.only_if_cached {
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
-    ask_origin(edge, visit, &ask, &body, reason.outcome()).await
+    visit.to_its_end(ask_origin(Rc::clone(edge), Rc::clone(visit), ask, body, reason.outcome())).await
 }
 
 enum Found {
@@ -142,17 +142,18 @@ fn serve(visit: &Visit, ask: &Ask, kept: &Kept, age_s: u64) -> Result<Response, 
 }
 
 async fn ask_origin(
-    edge: &Rc<Edge>,
-    visit: &Visit,
-    ask: &Ask,
-    body: &Body,
+    edge: Rc<Edge>,
+    visit: Rc<Visit>,
+    ask: Ask,
+    body: Body,
     outcome: CacheOutcome,
 ) -> Result<Response, Problem> {
+    let (edge, visit, ask) = (&edge, &*visit, &ask);
     let onward = Onward {
         method: Method::Post,
         path_and_query: Route::Chat.path(),
         admitted: &ask.admitted,
-        body: Some(body),
+        body: Some(&body),
         // A stream that must be generated comes as one; everything else comes canonical, to be kept.
         accept: concat!("application/vnd.perigee.answer+json", ", text/event-stream"),
         content_type: Some(JSON_TYPE.to_owned()),

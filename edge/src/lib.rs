@@ -87,7 +87,7 @@ impl Edge {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response, worker::Error> {
     let random = RANDOM.with(Rc::clone);
-    let visit = Visit::begin(request, env, context, &random);
+    let visit = Rc::new(Visit::begin(request, env, context, &random));
     let response = match answer(&visit).await {
         Ok(response) => Ok(response),
         Err(problem) => refusal(&visit, &problem),
@@ -95,7 +95,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response,
     response.map_err(|cause: JsValue| worker::Error::from(cause))
 }
 
-async fn answer(visit: &Visit) -> Result<Response, Problem> {
+async fn answer(visit: &Rc<Visit>) -> Result<Response, Problem> {
     let route = Route::find(&visit.path)?;
     let method = route.check_method(visit.method)?;
     if method == Method::Options {
@@ -123,7 +123,7 @@ async fn answer(visit: &Visit) -> Result<Response, Problem> {
             {
                 return response;
             }
-            pass_on(&edge, visit, &route, method, &admitted).await
+            visit.to_its_end(pass_on(edge, Rc::clone(visit), route, method, admitted)).await
         }
     }
 }

@@ -29,12 +29,13 @@ use crate::visit::{Visit, now_ms};
 /// # Errors
 /// 413 body; 400 query; 503 no origin; 504 past the deadline.
 pub(crate) async fn pass_on(
-    edge: &Rc<Edge>,
-    visit: &Visit,
-    route: &Route,
+    edge: Rc<Edge>,
+    visit: Rc<Visit>,
+    route: Route,
     method: Method,
-    admitted: &Admitted,
+    admitted: Rc<Admitted>,
 ) -> Result<Response, Problem> {
+    let (edge, visit, route, admitted) = (&edge, &*visit, &route, &*admitted);
     let path_and_query = route.path() + &route.query(method, &visit.query)?;
     let min_epoch = visit.min_epoch()?;
     let body_bytes_max = route.body_bytes_max(method);

@@ -1,5 +1,6 @@
 //! One request as it stands before the edge: what was asked, when, and under which names.
 
+use futures::channel::oneshot;
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::{MIN_EPOCH, REQUEST_ID, TRACEPARENT};
 use perigee_shared::id::Epoch;
@@ -52,6 +53,23 @@ impl Visit {
     /// The header is there and is not a number.
     pub(crate) fn min_epoch(&self) -> Result<Option<Epoch>, Problem> {
         self.header(MIN_EPOCH).map(|text| parse_epoch(&text)).transpose()
+    }
+
+    /// Does work to its end even when the client leaves: what was begun at an origin is taken note of, and no memory
+    /// waits for a promise that is never kept.
+    ///
+    /// # Errors
+    /// The work's own.
+    pub(crate) async fn to_its_end<T: 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + 'static,
+    ) -> Result<T, Problem> {
+        let (sender, receiver) = oneshot::channel();
+        self.context.wait_until(async move {
+            // Nobody receives it when the client has left.
+            let _unwanted = sender.send(work.await);
+        });
+        receiver.await.unwrap_or_else(|_| Err(Problem::new(ProblemKind::Internal, "the work was given up")))
     }
 
     /// The body of a local answer; `HEAD` gets none.
