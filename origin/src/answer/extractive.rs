@@ -22,7 +22,7 @@ const EMBEDDED_MAX: usize = 32;
 const CHOSEN_MAX: usize = 4;
 
 /// A further sentence is taken if it scores at least this part of the best one.
-const CUTOFF: f32 = 0.7;
+const CUTOFF: f32 = 0.8;
 
 /// What a sentence is worth: likeness to the question, its rare words, its passage's rank.
 const WEIGHT_SIMILARITY: f32 = 0.55;
@@ -256,3 +256,6 @@ fn choose<'a>(
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Characters of a list item that is kept whole; a longer one falls into sentences.
 const ITEM_CHARS_MAX: usize = 400;
 
+/// Spaces by which MkDocs indents what belongs to a marker.
+const CONTENT_INDENT: usize = 4;
+
 /// Endings after which a sentence goes on.
 const ABBREVIATIONS: &[&str] = &[
     "e.g.", "i.e.", "etc.", "vs.", "cf.", "approx.", "no.", "fig.", "eq.", "mr.", "mrs.", "ms.", "dr.",
@@ -58,21 +61,33 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
 /// quote. Every byte keeps its place.
 fn without_site_markers(text: &str) -> String {
     let mut blanked = String::with_capacity(text.len());
-    let mut inside = false;
+    // How far the markers are indented in whose content the line stands, outermost first.
+    let mut inside: Vec<usize> = Vec::new();
     for line in text.split_inclusive('\n') {
         let bare = line.trim();
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if !bare.is_empty() {
+            inside.retain(|marker| indent >= marker + CONTENT_INDENT);
+        }
         let marker = ["!!!", "???", "==="].iter().any(|marker| bare.starts_with(marker))
-            && bare.len() > 3
-            && !bare.chars().all(|c| c == '=');
+            && !bare.chars().all(|c| matches!(c, '=' | '!' | '?'));
         if marker || bare.starts_with(":::") {
-            inside |= marker;
-            blanked.extend(line.bytes().map(|b| if b == b'\n' || b == b'\r' { char::from(b) } else { ' ' }));
-        } else if inside && let Some(content) = line.strip_prefix("    ") {
-            blanked.push_str(">   ");
-            blanked.push_str(content);
-        } else {
-            inside &= bare.is_empty();
+            blanked
+                .extend(line.bytes().map(|b| if matches!(b, b'\n' | b'\r') { char::from(b) } else { ' ' }));
+            if marker {
+                inside.push(indent);
+            }
+        } else if bare.is_empty() {
             blanked.push_str(line);
+        } else {
+            // Each level's indentation becomes the sign of a quote, which code can stand in.
+            let mut at = 0;
+            for marker in &inside {
+                blanked.push_str(&line[at..*marker]);
+                blanked.push_str(">   ");
+                at = marker + CONTENT_INDENT;
+            }
+            blanked.push_str(&line[at..]);
         }
     }
     blanked

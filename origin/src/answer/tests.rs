@@ -1,5 +1,7 @@
 //! What callers may rely on when they ask.
 
+mod library;
+mod measured;
 mod reuse;
 mod sharing;
 

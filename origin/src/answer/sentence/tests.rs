@@ -69,6 +69,13 @@ fn admonitions_and_tabs_are_read_as_the_text_they_hold() {
 }
 
 #[test]
+fn tabs_inside_of_lists_are_read_too() {
+    let text = "1. Remove it:\n\n    === \"macOS\"\n\n        ```sh\n        rm uv\n        ```\n";
+    let shown: Vec<String> = read(text).into_iter().map(|(_, shown, _)| shown).collect();
+    assert_eq!(shown, ["Remove it:", "```sh\nrm uv\n```"]);
+}
+
+#[test]
 fn code_cannot_end_its_own_block() {
     let text = "````\n```\nx\n```\n````";
     assert_eq!(read(text)[0].1, "````\n```\nx\n```\n````");
