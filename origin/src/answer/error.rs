@@ -1,5 +1,6 @@
 //! Why there is no answer. Knows no HTTP, and shows nothing of the upstream's own words.
 
+use crate::corpus::CorpusError;
 use crate::embed::EmbedError;
 
 /// Why a question was not answered. Cloneable, because one failed generation answers all who waited for it.
@@ -14,6 +15,9 @@ pub enum AnswerError {
     /// Too many generations wait for the upstream.
     #[error("too many answers are being generated")]
     Shed,
+    /// The passages could not be retrieved.
+    #[error("retrieval failed")]
+    Corpus(#[from] CorpusError),
     /// A text could not be embedded.
     #[error("a text could not be embedded")]
     Embed(#[source] EmbedError),

@@ -118,7 +118,8 @@ impl Flights {
             let outcome = work.await.map(Arc::new);
             landing.land(outcome, store);
         };
-        tokio::spawn(task.in_current_span());
+        let span = tracing::info_span!("generate", corpus = %label.corpus, epoch = %label.epoch, id = label.stamp.id);
+        tokio::spawn(task.instrument(span));
         Boarding::Started(AnswerStream { label, receiver, read: 0, ended: false })
     }
 

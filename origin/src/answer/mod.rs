@@ -35,6 +35,7 @@ use perigee_shared::id::Epoch;
 use perigee_shared::question::Question;
 use perigee_shared::search::{Search, SearchMode};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use self::cache::AnswerCache;
 use self::compose::{Written, asked_tokens, tokens};
@@ -44,6 +45,7 @@ pub use self::flight::{AnswerEvent, AnswerStream};
 use self::flight::{Boarding, Flights, Identity, Label, Pilot};
 pub use self::stamp::Stamp;
 pub use self::upstream::{InvalidUpstream, Upstream, UpstreamOptions};
+use crate::corpus::Corpus;
 use crate::embed::Embedder;
 use crate::retrieve::Retrieved;
 
@@ -92,9 +94,9 @@ pub enum Reply {
 
 /// The state of a corpus when it was asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    pub incarnation: u64,
-    pub epoch: Epoch,
+struct Seen {
+    incarnation: u64,
+    epoch: Epoch,
 }
 
 impl Answers {
@@ -107,10 +109,42 @@ impl Answers {
 
     /// Answers one question, from what is kept if its evidence stands.
     ///
+    /// The deadline bounds the wait for the first word. A generation outlives it, and the caller: its own timeouts
+    /// bound it, so that whoever asks next finds its answer.
+    ///
     /// # Errors
     /// Retrieval or generation failed before the first word, the deadline passed, or only a kept answer was
     /// wanted and there is none.
-    pub async fn answer_from<Work>(
+    pub async fn answer(
+        &self,
+        corpus: &Corpus,
+        question: Question,
+        control: CacheControl,
+        deadline: Instant,
+    ) -> Result<Reply, AnswerError> {
+        let seen = Seen { incarnation: corpus.incarnation(), epoch: corpus.epoch() };
+        let audience = question.audience.clone();
+        let retrieve = async |search| Ok(corpus.search(&search, &audience).await?);
+        self.answer_from(seen, retrieve, question, control, deadline).await
+    }
+
+    /// The finished answer of a question that is being generated or was kept, for an edge that passed its stream
+    /// on. `None` if there is none, if it failed or may not be kept, or if it is not finished by the deadline.
+    pub async fn finished(&self, corpus: &Corpus, key: CacheKey, deadline: Instant) -> Option<Arc<Answer>> {
+        self.finished_of(Identity { incarnation: corpus.incarnation(), key }, deadline).await
+    }
+
+    async fn finished_of(&self, of: Identity, deadline: Instant) -> Option<Arc<Answer>> {
+        // The register first: what leaves it is in the cache by then.
+        let answer = match self.shared.flights.latest(of) {
+            Some(stream) => stream.finished(deadline).await.ok(),
+            None => self.shared.cache.get(&of),
+        };
+        answer.filter(|answer| answer.may_be_stored())
+    }
+
+    /// With retrieval as a step that may be anything that finds passages.
+    async fn answer_from<Work>(
         &self,
         seen: Seen,
         retrieve: impl FnOnce(Search) -> Work,
@@ -123,7 +157,8 @@ impl Answers {
     {
         let identity = Identity { incarnation: seen.incarnation, key: CacheKey::of(&question) };
         let asked = Asked { identity, epoch: seen.epoch, question, control, deadline };
-        let reply = self.shared.answer(asked, retrieve).await;
+        let span = tracing::info_span!("answer", corpus = %asked.question.corpus, epoch = %seen.epoch);
+        let reply = self.shared.answer(asked, retrieve).instrument(span).await;
         match &reply {
             Ok(Reply::Ready(_, outcome) | Reply::Stream(_, outcome, _)) => {
                 metrics::counter!("perigee_cache_requests_total", "tier" => "answer", "outcome" => outcome.name())
@@ -133,25 +168,6 @@ impl Answers {
             Err(_) => {}
         }
         reply
-    }
-}
-
-impl Answers {
-    /// The finished answer of a question that is being generated or was kept, for an edge that passed its stream on.
-    /// `None` if there is none, if it failed or may not be kept, or if it is not finished by the deadline.
-    pub async fn finished_of(
-        &self,
-        incarnation: u64,
-        key: CacheKey,
-        deadline: Instant,
-    ) -> Option<Arc<Answer>> {
-        let of = Identity { incarnation, key };
-        // The register first: what leaves it is in the cache by then.
-        let answer = match self.shared.flights.latest(of) {
-            Some(stream) => stream.finished(deadline).await.ok(),
-            None => self.shared.cache.get(&of),
-        };
-        answer.filter(|answer| answer.may_be_stored())
     }
 }
 
@@ -189,7 +205,8 @@ impl Shared {
         }
 
         let query = follow_up::query(&question.turns);
-        let found = timeout_at(deadline, retrieve(search(&query))).await;
+        let retrieval = retrieve(search(&query)).instrument(tracing::info_span!("retrieve"));
+        let found = timeout_at(deadline, retrieval).await;
         let grounds = Grounds::choose(&query, found.map_err(|_| AnswerError::Deadline)??);
         if let Some(answer) = self.cache.revalidate(&identity, &grounds) {
             return Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated));
@@ -265,7 +282,14 @@ impl Shared {
             }
             None => {
                 pilot.begin();
+                let begun = Instant::now();
                 let written = extractive::write(question, query, &grounds.hits, &self.embedder).await?;
+                metrics::histogram!("perigee_stage_duration_seconds", "stage" => "generate")
+                    .record(begun.elapsed());
+                if written.text.is_empty() && written.finish == Finish::Stop {
+                    // Passages of nothing but markup: there is no sentence to show.
+                    return Ok(self.refusal(question, pilot.label().clone(), grounds));
+                }
                 (written, Generator::Extractive)
             }
         };

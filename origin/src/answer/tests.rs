@@ -2,6 +2,7 @@
 
 mod library;
 mod measured;
+mod real;
 mod reuse;
 mod sharing;
 

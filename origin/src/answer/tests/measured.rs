@@ -1,6 +1,8 @@
 //! Numbers over real questions. Each test prints what it measured.
 
-use super::library::{Library, data, lines, texts};
+use perigee_shared::caller::Audience;
+
+use super::library::{Library, data, lines};
 use super::*;
 use crate::answer::evidence::Grounds;
 
@@ -19,14 +21,15 @@ fn known(file: &std::path::Path) -> Vec<Known> {
     lines(file).into_iter().map(read).collect()
 }
 
-async fn grounds(library: &Library, question: &str, embedder: &Embedder) -> Grounds {
-    Grounds::choose(question, library.search(question, evidence::CANDIDATES, embedder).await)
+async fn grounds(library: &Library, question: &str) -> Grounds {
+    let found = library.corpus.search(&search(question), &Audience::Everything).await.unwrap();
+    Grounds::choose(question, found)
 }
 
-async fn refused(library: &Library, questions: &[String], embedder: &Embedder) -> f64 {
+async fn refused(library: &Library, questions: &[String]) -> f64 {
     let mut refused = 0;
     for question in questions {
-        refused += usize::from(grounds(library, question, embedder).await.strength.is_too_weak());
+        refused += usize::from(grounds(library, question).await.strength.is_too_weak());
     }
     refused as f64 / questions.len() as f64
 }
@@ -41,14 +44,14 @@ async fn what_the_documents_answer_is_answered_and_most_other_questions_are_refu
         return;
     };
     let embedder = embedder();
-    let library = Library::of(texts(&corpus), &embedder).await;
+    let library = Library::of(&corpus, &embedder).await;
     let own: Vec<String> = known(&queries).into_iter().step_by(4).map(|known| known.question).collect();
     let field = |file: &std::path::Path, name: &str| -> Vec<String> {
         lines(file).iter().filter_map(|line| line[name].as_str().map(str::to_owned)).collect()
     };
-    let own = refused(&library, &own, &embedder).await;
-    let abstracts = refused(&library, &field(&abstracts, "text"), &embedder).await;
-    let manuals = refused(&library, &field(&manuals, "question"), &embedder).await;
+    let own = refused(&library, &own).await;
+    let abstracts = refused(&library, &field(&abstracts, "text")).await;
+    let manuals = refused(&library, &field(&manuals, "question")).await;
     println!(
         "refused: {own:.3} of its own questions, {abstracts:.3} of Cranfield's, {manuals:.3} of the manuals'"
     );
@@ -62,10 +65,10 @@ async fn the_documents_own_sentences_hold_the_answer() {
         return;
     };
     let embedder = embedder();
-    let library = Library::of(texts(&corpus), &embedder).await;
+    let library = Library::of(&corpus, &embedder).await;
     let (mut asked, mut held, mut chars) = (0, 0, 0);
     for known in known(&queries).into_iter().step_by(8) {
-        let grounds = grounds(&library, &known.question, &embedder).await;
+        let grounds = grounds(&library, &known.question).await;
         let asked_now = question(&known.question);
         let written = extractive::write(&asked_now, &known.question, &grounds.hits, &embedder).await.unwrap();
         asked += 1;

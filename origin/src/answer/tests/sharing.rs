@@ -116,11 +116,12 @@ async fn when_all_have_left_the_answer_is_finished_and_kept() {
     let desk = Desk::new(Some(&server));
     let Ok(Reply::Stream(only, _, key)) = desk.ask(asked(), CacheControl::default()).await else { panic!() };
     drop(only);
-    let fetched = desk.answers.finished_of(1, key, Instant::now() + PATIENCE);
+    let of = |incarnation| Identity { incarnation, key };
+    let fetched = desk.answers.finished_of(of(1), Instant::now() + PATIENCE);
     let (fetched, ()) = tokio::join!(fetched, async { server.go() });
     assert_eq!(fetched.unwrap().text, "One.");
     assert_eq!(desk.asked().await.1, CacheOutcome::HitExact);
-    assert!(desk.answers.finished_of(2, key, Instant::now()).await.is_none());
+    assert!(desk.answers.finished_of(of(2), Instant::now()).await.is_none());
 }
 
 #[tokio::test]
