@@ -64,7 +64,9 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let (corpus, rendering) = (question.corpus, request.rendering());
     let ask = Ask { key, corpus, rendering, control, min_epoch, admitted };
 
-    let reason = match look_up(edge, &ask, visit.started_ms).await {
+    // Not when the request began: a client may take its time to send it.
+    let now_ms = now_ms();
+    let reason = match look_up(edge, &ask, now_ms).await {
         Found::Hit(kept, age_s) => {
             refresh_if_due(edge, visit, &ask.admitted, ask.place());
             return serve(visit, &ask, &kept, age_s);
@@ -83,10 +85,10 @@ enum Found {
 }
 
 /// Looks in this isolate's memory and, only where that is not enough, in the data centre.
-async fn look_up(edge: &Rc<Edge>, ask: &Ask, started_ms: u64) -> Found {
+async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     let in_memory = edge.answers.borrow().get(&ask.key);
-    let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
-    match judge(edge, ask, in_memory.as_deref(), knowledge, started_ms) {
+    let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
+    match judge(edge, ask, in_memory.as_deref(), knowledge, now_ms) {
         Decision::Hit { age_s } => return Found::hit(in_memory, age_s),
         Decision::Forward(reason) if ask.control.no_cache => return Found::Nothing(reason),
         // Another isolate may hold a later answer, or know more of the epoch.
@@ -94,7 +96,7 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, started_ms: u64) -> Found {
     }
     let shared_answer = data_centre::get_answer(&ask.key);
     let shared_epoch = async {
-        match knowledge.is_current(edge.config.bounds, started_ms) {
+        match knowledge.is_current(edge.config.bounds, now_ms) {
             true => None,
             false => data_centre::get_epoch(ask.place()).await,
         }
@@ -112,8 +114,8 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, started_ms: u64) -> Found {
         edge.answers.borrow_mut().put(ask.key, Rc::clone(kept));
     }
     let best = shared_answer.or(in_memory);
-    let knowledge = edge.epochs.borrow().of(ask.place(), started_ms);
-    match judge(edge, ask, best.as_deref(), knowledge, started_ms) {
+    let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
+    match judge(edge, ask, best.as_deref(), knowledge, now_ms) {
         Decision::Hit { age_s } => Found::hit(best, age_s),
         Decision::Forward(reason) => Found::Nothing(reason),
     }
@@ -160,7 +162,7 @@ async fn ask_origin(
         control: ask.control,
         min_epoch: ask.min_epoch,
         trace: &visit.trace,
-        deadline_ms: visit.started_ms + DEADLINE_MS_DEFAULT,
+        deadline_ms: now_ms() + DEADLINE_MS_DEFAULT,
         may_repeat: true,
         place: visit.place(),
     };

@@ -229,18 +229,15 @@ impl Epochs {
         });
     }
 
-    /// It is back. Without its epoch, everything seen up to now is worth nothing.
-    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, epoch: Option<Sighting>, now_ms: u64) {
+    /// It is back. Unless its epoch was learned, everything seen up to now is worth nothing.
+    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, epoch_is_known: bool, now_ms: u64) {
         self.change(place, |state| {
             state.writes_under_way = state.writes_under_way.saturating_sub(1);
-            if epoch.is_none() {
+            if !epoch_is_known {
                 // The next millisecond: a sighting of this one may be from before the write.
                 state.knowledge.floor_ms = now_ms + 1;
             }
         });
-        if let Some(sighting) = epoch {
-            self.learn(place, sighting);
-        }
     }
 
     /// The corpus is gone, with everything that was known of it.

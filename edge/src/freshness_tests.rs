@@ -92,11 +92,12 @@ fn the_very_next_question_after_a_write_sees_it() {
 
     epochs.write_begins(place, NOW);
     assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Forward(Reason::Unknown), "under way");
-    epochs.write_ends(place, Some(sighting(6, NOW)), NOW + 5);
+    epochs.learn(place, sighting(6, NOW));
+    epochs.write_ends(place, true, NOW + 5);
     assert_eq!(ask(&epochs, held(5, NOW), NOW + 5), Decision::Forward(Reason::Changed), "done");
 
     epochs.write_begins(place, NOW + 6);
-    epochs.write_ends(place, None, NOW + 7);
+    epochs.write_ends(place, false, NOW + 7);
     assert_eq!(ask(&epochs, held(6, NOW + 7), NOW + 7), Decision::Forward(Reason::Unknown), "nobody knows");
     epochs.learn(place, sighting(7, NOW + 8));
     assert_eq!(ask(&epochs, held(7, NOW + 8), NOW + 9), Decision::Hit { age_s: 0 });

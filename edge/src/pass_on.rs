@@ -53,7 +53,8 @@ pub(crate) async fn pass_on(
         control: visit.cache_control(),
         min_epoch,
         trace: &visit.trace,
-        deadline_ms: visit.started_ms + deadline_ms(route, method),
+        // From here on: how long a client takes to send is its own affair.
+        deadline_ms: now_ms() + deadline_ms(route, method),
         may_repeat: route.may_repeat(method),
         place: visit.place(),
     };
@@ -89,7 +90,7 @@ async fn write(
     let reply = match forward(edge, onward).await {
         Ok(reply) => reply,
         Err(problem) => {
-            edge.epochs.borrow_mut().write_ends(place, None, now_ms());
+            edge.epochs.borrow_mut().write_ends(place, false, now_ms());
             return Err(problem);
         }
     };
@@ -99,10 +100,10 @@ async fn write(
         return respond_until(edge, visit, place, &reply, told, &stream);
     }
     let written = told.sighting(&reply);
-    edge.epochs.borrow_mut().write_ends(place, written, now_ms());
     if let Some(sighting) = written {
         learn(edge, visit, place, sighting);
     }
+    edge.epochs.borrow_mut().write_ends(place, written.is_some(), now_ms());
     if matches!(route, Route::Corpus(_)) && reply.response.ok() {
         edge.epochs.borrow_mut().deleted(place, now_ms());
     }
@@ -241,7 +242,7 @@ fn respond_until(
     visit.context.wait_until(async move {
         // A client that left ends the batch as well.
         let _finished = passed.await;
-        edge.epochs.borrow_mut().write_ends(place.borrowed(), None, now_ms());
+        edge.epochs.borrow_mut().write_ends(place.borrowed(), false, now_ms());
     });
     pass_through(visit, reply, told, CacheOutcome::Bypass, Some(&pipe.readable()))
 }

@@ -44,7 +44,7 @@ pub(crate) fn learn(edge: &Rc<Edge>, visit: &Visit, place: PlaceRef<'_>, sightin
 
 /// Asks for the epoch in the background if what is known grows old.
 pub(crate) fn refresh_if_due(edge: &Rc<Edge>, visit: &Visit, admitted: &Rc<Admitted>, place: PlaceRef<'_>) {
-    let due = edge.epochs.borrow_mut().refresh_is_due(place, edge.config.bounds, visit.started_ms);
+    let due = edge.epochs.borrow_mut().refresh_is_due(place, edge.config.bounds, now_ms());
     if due {
         let (edge, admitted) = (Rc::clone(edge), Rc::clone(admitted));
         let (place, trace, client) = (place.owned(), visit.trace.clone(), visit.place());
