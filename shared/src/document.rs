@@ -74,10 +74,36 @@ pub struct PutDocument {
 /// One line of `POST documents:batch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(from = "BatchLineFields")]
 pub struct BatchLine {
     pub id: DocumentId,
     #[serde(flatten)]
     pub document: PutDocument,
+}
+
+/// A batch line as it is read: flattening would let unknown fields through, a misspelt `audience` among them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchLineFields {
+    id: DocumentId,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    format: Format,
+    content: String,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    #[serde(default)]
+    audience: Vec<Label>,
+}
+
+impl From<BatchLineFields> for BatchLine {
+    fn from(fields: BatchLineFields) -> Self {
+        let BatchLineFields { id, title, url, format, content, metadata, audience } = fields;
+        Self { id, document: PutDocument { title, url, format, content, metadata, audience } }
+    }
 }
 
 /// What a write did.
@@ -236,4 +262,19 @@ pub fn check_attributes(
         return Err(InvalidDocument::Audience);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_field_of_a_batch_line_is_refused_and_not_lost() {
+        let line = r#"{"id": "a", "content": "x", "audience": ["staff"]}"#;
+        let read: BatchLine = serde_json::from_str(line).unwrap();
+        assert_eq!(read.document.audience.len(), 1);
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<BatchLine>(&written).unwrap(), read);
+        assert!(serde_json::from_str::<BatchLine>(&line.replace("audience", "audiance")).is_err());
+    }
 }
