@@ -1,6 +1,7 @@
 //! JSON Lines: one document on each line.
 
 use perigee_shared::document::Format;
+use perigee_shared::id::Label;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -24,6 +25,8 @@ pub struct JsonLine {
     pub text: String,
     /// `metadata`.
     pub metadata: Map<String, Value>,
+    /// `audience`: who may read it. Never passed over: a line that names it wrongly is refused.
+    pub audience: Vec<Label>,
 }
 
 /// Why a line is no document; the other lines are not affected.
@@ -56,6 +59,8 @@ struct Raw {
     content: Option<String>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    audience: Option<Vec<Label>>,
 }
 
 #[derive(Deserialize)]
@@ -98,5 +103,6 @@ fn parse(line: usize, bytes: &[u8]) -> Result<JsonLine, JsonLineError> {
         format: raw.format.unwrap_or(Format::Text),
         text: raw.text.or(raw.content).ok_or_else(|| refuse("it has no text".to_owned()))?,
         metadata: raw.metadata.unwrap_or_default(),
+        audience: raw.audience.unwrap_or_default(),
     })
 }
