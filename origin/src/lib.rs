@@ -2,6 +2,12 @@
 //!
 //! The modules stand in the order in which a question meets them.
 
+pub mod cli;
+pub mod config;
+pub mod telemetry;
+
+pub mod http;
+
 pub mod answer;
 pub mod corpus;
 pub mod embed;

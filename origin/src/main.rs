@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `perigee` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perigee_origin::cli::run()
+}

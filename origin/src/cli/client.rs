@@ -1,0 +1,203 @@
+//! The commands' HTTP client: where the server is, who asks, and what a refusal says.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use perigee_shared::header::TENANT;
+use perigee_shared::id::TenantId;
+use perigee_shared::problem::Problem;
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::{Config, Secret};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tries of a request that a busy server refused, and the longest pause between two.
+const TRIES: u32 = 8;
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Which server, and as whom.
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    /// The server, an origin or an edge [default: this machine; environment: PERIGEE_URL]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A caller's key, to go through an edge [environment: PERIGEE_KEY; default: PERIGEE_OPERATOR_TOKEN, at an origin]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// The operator's tenant; a key has its own
+    #[arg(long, value_name = "TENANT", default_value = "default")]
+    tenant: TenantId,
+}
+
+/// A server to talk to.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    http: Client,
+    base: Url,
+    token: Secret,
+    tenant: Option<TenantId>,
+}
+
+impl Server {
+    /// # Errors
+    /// The URL is none, or there is nothing to authenticate with.
+    pub(super) fn new(config: &Config, arguments: ServerArguments) -> anyhow::Result<Self> {
+        let ServerArguments { url, key, tenant } = arguments;
+        let url = url.or_else(|| config.client.url.clone());
+        let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", config.listen.port()));
+        let base =
+            Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base =
+            base.with_context(|| format!("--url must be such as https://edge.example.com, not {url}"))?;
+        let operator = config.operator_token.clone().map(|token| (token, Some(tenant)));
+        let configured = config.client.key.clone().map(|key| (key, None));
+        let given = key.map(|key| (Secret::new(&key), None));
+        let (token, tenant) = given.or(operator).or(configured).context(
+            "there is nothing to say who you are: set PERIGEE_OPERATOR_TOKEN for an origin, or --key for an edge",
+        )?;
+        let mut http = Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        if base.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
+            http = http.no_proxy();
+        }
+        Ok(Self { http: http.build()?, base, token, tenant })
+    }
+
+    /// A request of a path that begins with a slash and needs no escaping.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let request = self.http.request(method, url).bearer_auth(self.token.expose());
+        match &self.tenant {
+            Some(tenant) => request.header(TENANT, tenant.as_str()),
+            None => request,
+        }
+    }
+
+    /// Sends a request; a refusal is an error that says what the server said.
+    ///
+    /// # Errors
+    /// There is no answer, or it is a refusal.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
+        let response = request.send().await.map_err(|error| CallError::Unreachable(error.without_url()))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let body = response.text().await.unwrap_or_default();
+        Err(CallError::Refused { status, reason: reason(status, &body), retry_after })
+    }
+
+    /// Sends what `request` makes, again while the server is busy.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) async fn send_patiently<F>(&self, mut request: F) -> Result<Response, CallError>
+    where
+        F: FnMut() -> RequestBuilder,
+    {
+        let mut tries = 1;
+        loop {
+            let error = match self.send(request()).await {
+                Err(error) if tries < TRIES => error,
+                done => return done,
+            };
+            let Some(pause) = error.pause() else { return Err(error) };
+            // Longer each time, in case the server asks for less than it needs.
+            tokio::time::sleep((pause * tries).min(PAUSE_MAX)).await;
+            tries += 1;
+        }
+    }
+
+    /// Sends a request and reads a JSON answer.
+    ///
+    /// # Errors
+    /// As [`Self::send`], or the answer is not what it should be.
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let response = self.send(request).await?;
+        response
+            .json()
+            .await
+            .map_err(|error| anyhow!(error.without_url()))
+            .context("the server's answer cannot be read")
+    }
+
+    /// The server's address, to say what could not be reached.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("the server cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("{reason}")]
+    Refused { status: StatusCode, reason: String, retry_after: Option<Duration> },
+}
+
+impl CallError {
+    /// How long to wait before another try, where one makes sense.
+    fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable(_) => None,
+            Self::Refused { status, retry_after, .. } => {
+                let busy = matches!(*status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+                busy.then(|| retry_after.unwrap_or(Duration::from_secs(1)))
+            }
+        }
+    }
+
+    pub(super) fn is_status(&self, wanted: StatusCode) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == wanted)
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// What a refusal's body says, in either shape.
+fn reason(status: StatusCode, body: &str) -> String {
+    #[derive(Deserialize)]
+    struct OpenAi {
+        error: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    if let Ok(problem) = serde_json::from_str::<Problem>(body) {
+        return format!("{}: {}", problem.kind.title(), problem.detail);
+    }
+    match serde_json::from_str::<OpenAi>(body) {
+        Ok(refusal) => refusal.error.message,
+        Err(_) => format!("the server answered {status}"),
+    }
+}
+
+/// Fails with what was said unless the answer is one of a person's `y`.
+///
+/// # Errors
+/// Not confirmed.
+pub(super) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
+    use std::io::{IsTerminal, stdin};
+    if yes {
+        return Ok(());
+    }
+    if !stdin().is_terminal() {
+        bail!("{what} needs --yes");
+    }
+    super::output::say(&format!("{what}? [y/N]"));
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => bail!("nothing was done"),
+    }
+}

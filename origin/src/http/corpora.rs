@@ -1,0 +1,78 @@
+//! `/v1/corpora`: creating, listing, showing and deleting.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use perigee_shared::document::CorpusSummary;
+use perigee_shared::id::CorpusName;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::App;
+use super::admit::{Admitted, Anything, Read, Write};
+use super::error::Refused;
+use super::json::JsonBody;
+use super::opened::{Opened, corpus_not_found};
+use super::reply::at_epoch;
+
+/// `POST /v1/corpora`: the body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateCorpus {
+    name: CorpusName,
+}
+
+/// `POST /v1/corpora`: creates a corpus.
+///
+/// # Errors
+/// 400 a name that cannot be; 404 a name that the caller's key does not allow; 409 it exists.
+pub(super) async fn create(
+    State(app): State<App>,
+    admitted: Admitted<Write>,
+    JsonBody(CreateCorpus { name }): JsonBody<CreateCorpus>,
+) -> Result<(StatusCode, Json<CorpusSummary>), Refused> {
+    let corpora = &app.services()?.corpora;
+    if !admitted.caller.corpora.allows(&name) {
+        return Err(corpus_not_found());
+    }
+    let created = corpora.create(&admitted.caller.tenant, &name).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// `GET /v1/corpora`: the corpora that the caller may name.
+///
+/// # Errors
+/// 503 while the server starts.
+pub(super) async fn list(State(app): State<App>, admitted: Admitted<Read>) -> Result<Response, Refused> {
+    let mut summaries = app.services()?.corpora.list(&admitted.caller.tenant).await?;
+    summaries.retain(|summary| admitted.caller.corpora.allows(&summary.name));
+    Ok(Json(json!({"data": summaries})).into_response())
+}
+
+/// `GET /v1/corpora/{corpus}`.
+///
+/// # Errors
+/// 404 no such corpus for this caller.
+pub(super) async fn show(opened: Opened<Read>) -> Result<Response, Refused> {
+    let summary = opened.corpus.summary();
+    Ok(at_epoch(summary.epoch, Json(summary)))
+}
+
+/// `DELETE /v1/corpora/{corpus}`: with all its documents.
+///
+/// # Errors
+/// 404 no such corpus for this caller.
+pub(super) async fn delete(State(app): State<App>, opened: Opened<Write>) -> Result<StatusCode, Refused> {
+    app.services()?.corpora.delete(&opened.caller.tenant, &opened.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/corpora/{corpus}/epoch`: the number of its last change. Any scope will do.
+///
+/// # Errors
+/// 404 no such corpus for this caller.
+pub(super) async fn epoch(opened: Opened<Anything>) -> Result<Response, Refused> {
+    let epoch = opened.corpus.epoch();
+    Ok(at_epoch(epoch, Json(json!({"epoch": epoch}))))
+}
