@@ -1,0 +1,148 @@
+//! The commands that talk to a server, as people and scripts run them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::stage::{Stage, perigee};
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+async fn run(stage: &Stage, arguments: &[&str]) -> Ran {
+    let url = format!("http://{}", stage.address);
+    let output = perigee().args(arguments).env("PERIGEE_URL", url).output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn write(dir: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_ingested_asked_and_ingested_again_for_nothing() {
+    let stage = Stage::start().await;
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), "guide/refunds.md", "# Refunds\n\nA refund takes five working days.\n");
+    write(dir.path(), "odd name, ü.html", "<h1>Trains</h1><p>Trains leave hourly.</p>");
+    write(dir.path(), "latin.txt", b"\xff\xfeA\x00p\x00p\x00l\x00e\x00s\x00.\x00");
+    write(
+        dir.path(),
+        "notes.jsonl",
+        "{\"_id\": \"n1\", \"title\": \"N\", \"text\": \"Norway is north.\"}\n{\"id\": 2, \"text\": \"Two.\"}\n",
+    );
+    write(dir.path(), "picture.png", "x");
+    let folder = dir.path().to_str().unwrap();
+
+    let ran = run(&stage, &["ingest", folder, "--corpus", "docs"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.out, "docs: 5 created, 0 updated, 0 unchanged, 0 refused; 5 passages written, epoch 5\n");
+    assert!(
+        ran.err.contains("created the corpus docs") && ran.err.contains("1 files of other formats"),
+        "{}",
+        ran.err
+    );
+    let again = run(&stage, &["ingest", folder, "--corpus", "docs", "--json"]).await;
+    let tally: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!((&tally["unchanged"], &tally["epoch"]), (&json!(5), &json!(5)));
+
+    let asked = run(&stage, &["ask", "How long does a refund take?", "--corpus", "docs"]).await;
+    assert_eq!(asked.code, Some(0), "{}", asked.err);
+    assert!(asked.out.contains("five working days") && asked.out.contains("[1] "), "{}", asked.out);
+    assert!(asked.out.contains("(guide:refunds.md)"), "{}", asked.out);
+    let found = run(&stage, &["search", "trains", "--corpus", "docs", "-k", "1", "--json"]).await;
+    let found: Value = serde_json::from_str(&found.out).unwrap();
+    assert!(found["data"][0]["text"].as_str().unwrap().contains("Trains leave hourly"), "{found}");
+    let listed = run(&stage, &["corpora", "list"]).await;
+    assert!(listed.out.contains("docs"), "{}", listed.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_named_and_shows_in_the_exit_status() {
+    let stage = Stage::start().await;
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), "fine.md", "# Fine\n\nAll is well.\n");
+    write(dir.path(), "broken.pdf", "%PDF nonsense");
+    write(
+        dir.path(),
+        "lines.jsonl",
+        "{\"id\": \"ok\", \"text\": \"Fine.\"}\nnonsense\n{\"id\": \"a/b\", \"text\": \"x\"}\n",
+    );
+    let ran = run(&stage, &["ingest", dir.path().to_str().unwrap(), "--corpus", "docs"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.out.starts_with("docs: 2 created, 0 updated, 0 unchanged, 3 refused;"), "{}", ran.out);
+    for name in ["refused broken.pdf: ", "refused lines.jsonl, line 2: ", "refused lines.jsonl, line 3: "] {
+        assert!(ran.err.contains(name), "{}", ran.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_gone_is_deleted_only_when_asked() {
+    let stage = Stage::start().await;
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), "a.md", "# A\n\nApples.\n");
+    write(dir.path(), "b.md", "# B\n\nBerries.\n");
+    let folder = dir.path().to_str().unwrap();
+    run(&stage, &["ingest", folder, "--corpus", "docs"]).await;
+    std::fs::remove_file(dir.path().join("b.md")).unwrap();
+    let kept = run(&stage, &["ingest", folder, "--corpus", "docs"]).await;
+    assert!(kept.out.contains("1 unchanged, 0 refused"), "{}", kept.out);
+    assert_eq!(stage.operator().get("/v1/corpora/docs").await.json()["documents"], 2);
+    let pruned = run(&stage, &["ingest", folder, "--corpus", "docs", "--prune"]).await;
+    assert!(pruned.out.contains("1 deleted"), "{}", pruned.out);
+    assert_eq!(stage.operator().get("/v1/corpora/docs/documents/b.md").await.status, 404);
+    assert_eq!(stage.operator().get("/v1/corpora/docs/documents/a.md").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_be_done_says_why() {
+    let stage = Stage::start().await;
+    for (arguments, code, said) in [
+        (vec!["ask"], 2, "Usage:"),
+        (vec!["ask", "x", "--corpus", "Not A Name"], 2, "a corpus name must be"),
+        (vec!["ask", "Is it?", "--corpus", "nothing"], 1, "There is no such corpus for this key"),
+        (vec!["ingest", "/nothing/here", "--corpus", "docs"], 1, "/nothing/here cannot be read"),
+        (vec!["corpora", "delete", "docs"], 1, "needs --yes"),
+        (vec!["search", "x", "--corpus", "docs", "--url", "http://127.0.0.1:1"], 1, "cannot be reached"),
+        (vec!["search", "x", "--corpus", "docs", "--key", "pgk_wrong"], 1, "neither signed by an edge"),
+    ] {
+        let ran = run(&stage, &arguments).await;
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{arguments:?}: {}", ran.err);
+    }
+    for command in ["serve", "ingest", "ask", "search", "corpora", "backup", "restore"] {
+        let help = run(&stage, &[command, "--help"]).await;
+        assert_eq!(help.code, Some(0));
+        assert!(help.out.contains("Example"), "{command}: {}", help.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_serving_directory_answers_the_same_when_restored() {
+    let stage = Stage::start().await;
+    stage.operator().fill().await;
+    let dir = TempDir::new().unwrap();
+    let (file, restored) = (dir.path().join("backup.db"), dir.path().join("restored"));
+    let (file, restored) = (file.to_str().unwrap(), restored.to_str().unwrap());
+    let data = stage.data().to_str().unwrap().to_owned();
+    let ran = run(&stage, &["backup", "--data", &data, "--out", file]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let ran = run(&stage, &["restore", "--from", file, "--data", restored]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let twice = run(&stage, &["restore", "--from", file, "--data", restored]).await;
+    assert_eq!(twice.code, Some(1), "{}", twice.err);
+
+    let mut program = crate::stage::Program::serve(Path::new(restored), &[]).await;
+    program.line_with("\"ready\"").await;
+    let again = crate::stage::Caller::operator(program.address);
+    let search = r#"{"query": "how long does a refund take"}"#;
+    let path = "/v1/corpora/docs/search";
+    assert_eq!(again.post(path, search).await.json(), stage.operator().post(path, search).await.json());
+}
