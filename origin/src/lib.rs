@@ -11,6 +11,7 @@ pub mod http;
 pub mod answer;
 pub mod corpus;
 pub mod embed;
+pub mod eval;
 pub mod extract;
 pub mod retrieve;
 pub mod split;

@@ -23,6 +23,8 @@ pub(crate) struct Preparer {
 /// A document that was read and split; `vectors` has gaps where the model must be asked.
 struct Read {
     title: String,
+    /// Whether the title is only the id, which says nothing to the model.
+    untitled: bool,
     text: String,
     chars: usize,
     pieces: Vec<(Piece, ContentHash)>,
@@ -44,15 +46,18 @@ impl Preparer {
         let fallback = id.clone();
         let read = super::blocking(move || {
             let extracted = extract(format, &content)?;
-            let title = title.or_else(|| extracted.title.clone()).unwrap_or_else(|| fallback.to_string());
             let pieces = this.splitter.split(&extracted)?;
-            this.read(corpus, title, extracted.text, pieces)
+            let named = title.or(extracted.title);
+            let untitled = named.is_none();
+            let title = named.unwrap_or_else(|| fallback.to_string());
+            this.read(corpus, (title, untitled), extracted.text, pieces)
         })
         .await?;
-        let Read { title, text, chars, pieces, vectors } = read;
+        let Read { title, untitled, text, chars, pieces, vectors } = read;
+        let context = if untitled { "" } else { title.as_str() };
         let missing = pieces.iter().zip(&vectors).filter(|(_, vector)| vector.is_none());
         let texts: Vec<String> =
-            missing.map(|((piece, _), _)| embedding_text(&title, &piece.headings, &piece.text)).collect();
+            missing.map(|((piece, _), _)| embedding_text(context, &piece.headings, &piece.text)).collect();
         let mut rows = match texts.is_empty() {
             true => Vec::new(),
             false => self.embedder.passages(texts).await?,
@@ -74,7 +79,7 @@ impl Preparer {
     fn read(
         &self,
         corpus: i64,
-        title: String,
+        (title, untitled): (String, bool),
         text: String,
         pieces: Vec<Piece>,
     ) -> Result<Read, CorpusError> {
@@ -88,7 +93,7 @@ impl Preparer {
         let vectors = self.database.read(|connection| {
             hashed.iter().map(|(_, hash)| rows::vector_of(connection, corpus, hash)).collect()
         })?;
-        Ok(Read { title, chars: text.chars().count(), text, pieces: hashed, vectors })
+        Ok(Read { title, untitled, chars: text.chars().count(), text, pieces: hashed, vectors })
     }
 }
 

@@ -323,3 +323,6 @@ fn flatten_value(path: &mut String, value: &Value, each: &mut impl FnMut(&str, &
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

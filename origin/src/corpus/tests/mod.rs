@@ -4,5 +4,6 @@ mod backing_up;
 mod filtering;
 mod isolation;
 mod place;
+mod scale;
 mod surviving;
 mod writing;
