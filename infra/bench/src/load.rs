@@ -28,7 +28,8 @@ impl Outcome {
 
 /// A POST request as bytes on the wire.
 pub(crate) fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let mut request = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
+    let mut request =
+        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -40,7 +41,12 @@ pub(crate) fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], bo
 ///
 /// # Errors
 /// A connection breaks, or a response is not 200.
-pub(crate) async fn run(address: SocketAddr, request: &[u8], connections: usize, time: Duration) -> Result<Outcome> {
+pub(crate) async fn run(
+    address: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    time: Duration,
+) -> Result<Outcome> {
     let began = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..connections {
@@ -86,7 +92,9 @@ async fn read_response(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> 
     }
     let length: usize = text
         .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().to_owned()))
+        .find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().to_owned())
+        })
         .context("a response without a length")?
         .parse()?;
     let mut left = (head + length).saturating_sub(filled);

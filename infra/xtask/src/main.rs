@@ -1,6 +1,7 @@
 //! `cargo xtask`: what one types to set up, build, run and test Perigee.
 #![expect(clippy::print_stderr, reason = "a command line: telling people what happens is its job")]
 
+mod bench;
 mod check;
 mod dev;
 mod key;
@@ -37,6 +38,8 @@ enum Command {
     Openapi,
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
     Test(check::Options),
+    /// Measure Perigee beside its parts called bare: prints a table, writes target/bench/results.json.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Dev(options) => dev::run(options),
         Command::Key(options) => key::run(options),
         Command::Openapi => alone(openapi::write),
+        Command::Bench(options) => alone(|workspace, steps| bench::run(options, workspace, steps)),
         Command::Test(options) => alone(|workspace, steps| check::run(options, workspace, steps)),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -31,10 +31,18 @@ pub fn entry(workspace: &Workspace) -> PathBuf {
 /// # Errors
 /// When a tool is missing or the worker doesn't compile.
 pub fn build(workspace: &Workspace) -> Result<()> {
+    build_in(workspace, Path::new("edge"))
+}
+
+/// Builds the worker of another crate in the same way, into `build/` in its folder.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_in(workspace: &Workspace, folder: &Path) -> Result<()> {
     let mut command = Command::new(workspace.tools().join("bin/worker-build"));
     command
         .args(["--profile", "worker"])
-        .current_dir(workspace.root().join("edge"))
+        .current_dir(workspace.root().join(folder))
         .env("PATH", path_with_node(workspace)?)
         .env("WASM_BINDGEN_BIN", workspace.tools().join("bin/wasm-bindgen"))
         .env("WASM_OPT_BIN", workspace.npm_bin("wasm-opt"))
