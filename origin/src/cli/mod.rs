@@ -16,6 +16,8 @@ mod tally;
 mod ask;
 mod search;
 
+mod eval;
+
 mod backup;
 
 use std::path::PathBuf;
@@ -43,6 +45,7 @@ enum Command {
     Ask(ask::Arguments),
     Search(search::Arguments),
     Corpora(corpora::Arguments),
+    Eval(eval::Arguments),
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
 }
@@ -90,6 +93,7 @@ fn start(config: Config, command: Command) -> anyhow::Result<End> {
             Command::Ask(arguments) => ask::run(config, arguments).await,
             Command::Search(arguments) => search::run(config, arguments).await,
             Command::Corpora(arguments) => corpora::run(config, arguments).await,
+            Command::Eval(arguments) => eval::run(config, arguments).await,
             Command::Backup(arguments) => backup::backup(arguments),
             Command::Restore(arguments) => backup::restore(arguments),
         }

@@ -117,7 +117,7 @@ async fn a_command_that_cannot_be_done_says_why() {
         assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
         assert!(ran.err.contains(said), "{arguments:?}: {}", ran.err);
     }
-    for command in ["serve", "ingest", "ask", "search", "corpora", "backup", "restore"] {
+    for command in ["serve", "ingest", "ask", "search", "corpora", "eval", "backup", "restore"] {
         let help = run(&stage, &[command, "--help"]).await;
         assert_eq!(help.code, Some(0));
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
@@ -145,4 +145,23 @@ async fn a_backup_of_a_serving_directory_answers_the_same_when_restored() {
     let search = r#"{"query": "how long does a refund take"}"#;
     let path = "/v1/corpora/docs/search";
     assert_eq!(again.post(path, search).await.json(), stage.operator().post(path, search).await.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retrieval_is_measured_without_a_server() {
+    let dir = TempDir::new().unwrap();
+    let documents = "{\"_id\": \"a\", \"title\": \"Refunds\", \"text\": \"A refund takes five working days.\"}\n\
+                     {\"_id\": \"b\", \"text\": \"Parcels to Norway leave on Tuesdays.\"}\n";
+    write(dir.path(), "corpus.jsonl", documents);
+    write(dir.path(), "queries.jsonl", "{\"_id\": \"q\", \"text\": \"When do parcels leave?\"}\n");
+    write(dir.path(), "qrels.tsv", "query-id\tcorpus-id\tscore\nq\tb\t1\n");
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (corpus, queries, qrels) = (file("corpus.jsonl"), file("queries.jsonl"), file("qrels.tsv"));
+    let mut eval = perigee();
+    eval.args(["eval", "--corpus", &corpus, "--queries", &queries, "--qrels", &qrels, "--json"]);
+    let output = eval.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["modes"][2]["mode"], "hybrid", "{report}");
+    assert_eq!(report["modes"][2]["ndcg@10"], 1.0, "{report}");
 }
