@@ -92,7 +92,7 @@ async fn a_bad_document_is_refused_and_nothing_is_written() -> Result<()> {
         ("empty content", json!({"content": " "}), [400, 422]),
         ("unknown field", json!({"content": "x", "titel": "y"}), [400, 422]),
         ("bad url", json!({"content": "x", "url": "javascript:alert(1)"}), [400, 422]),
-        ("pdf in JSON", json!({"content": "x", "format": "pdf"}), [400, 422]),
+        ("pdf in JSON", json!({"content": "x", "format": "pdf"}), [415, 415]),
         ("bad label", json!({"content": "x", "audience": ["a b"]}), [400, 422]),
         ("too much metadata", json!({"content": "x", "metadata": {"a": "y".repeat(20_000)}}), [400, 422]),
     ] {

@@ -16,6 +16,10 @@ const BACKUP_ADVICE: &str = "take another backup file";
 const TRIES: usize = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
+/// By how much a restore moves every corpus's epoch on. Edges may have seen epochs from after the backup was taken;
+/// counting must go on beyond all of them, or the same number would one day stand for two states.
+pub(super) const RESTORE_EPOCHS: u64 = 1_000_000_000;
+
 /// Copies the data directory's database, as it is at this moment, to the file `to`. It may be served meanwhile, by
 /// this process or another. Blocking.
 ///
@@ -61,7 +65,9 @@ pub fn restore(from: &Path, data_dir: &Path, replace: bool) -> Result<(), Corpus
     let fresh = beside(&to, "restored");
     let done = write_copy(&source, &fresh, |restored| {
         // What was served before is another past: its views, and epochs that caches have seen, are not of this one.
-        restored.execute("UPDATE meta SET database = lower(hex(randomblob(16)))", []).map(drop)
+        restored.execute("UPDATE meta SET database = lower(hex(randomblob(16)))", [])?;
+        restored.execute("UPDATE corpora SET epoch = epoch + ?1", [RESTORE_EPOCHS])?;
+        restored.execute("UPDATE former_epochs SET epoch = epoch + ?1", [RESTORE_EPOCHS]).map(drop)
     })
     .and_then(|()| fold_log(&to))
     .and_then(|()| remove_views(data_dir))

@@ -26,7 +26,7 @@ pub(super) async fn put(
     JsonBody(document): JsonBody<PutDocument>,
 ) -> Result<Response, Refused> {
     let document = new_document(document)?;
-    Ok(written(opened.corpus.put(id, document).await?))
+    Ok(written(&opened.corpus, opened.corpus.put(id, document).await?))
 }
 
 /// A document sent as JSON, checked.
@@ -83,5 +83,5 @@ pub(super) async fn delete(
 ) -> Result<Response, Refused> {
     // Who may not read it is told what they would be told if it did not exist.
     opened.corpus.document(&id, &opened.caller.audience).await?;
-    Ok(written(opened.corpus.delete_document(&id).await?))
+    Ok(written(&opened.corpus, opened.corpus.delete_document(&id).await?))
 }
