@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use perigee_tests::client::Client;
 use perigee_tests::stage::{Settings, Stage};
 use perigee_tests::upstream::{Script, Upstream};
+use reqwest::Method;
 use serde_json::json;
+use xtask::edge::Edge;
 
 use crate::{GUIDE, REFUND};
 
@@ -31,17 +34,23 @@ async fn whoever_writes_through_an_edge_is_answered_from_the_new_text_at_once() 
     Ok(())
 }
 
+/// The same caller at another edge.
+fn elsewhere(stage: &Stage, client: &Client) -> Result<(Edge, Client)> {
+    let edge = stage.another_edge()?;
+    let key = perigee_shared::key::Key::parse(client.token())?;
+    let record = json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask"]});
+    edge.put_key(&key.record_name(), &record.to_string())?;
+    let there = client.clone().at(&edge.url());
+    Ok((edge, there))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_edge_sees_a_change_at_once_when_asked_and_within_the_bound_when_not() -> Result<()> {
     let settings = Settings::default().edge_var("EPOCH_STALENESS_S", "2").edge_var("EPOCH_REFRESH_S", "1");
     let stage = Stage::with(settings)?;
     let client = stage.client("acme")?;
     client.fill("docs", GUIDE).await?;
-    let edge = stage.another_edge()?;
-    let key = perigee_shared::key::Key::parse(client.token())?;
-    let record = json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask"]});
-    edge.put_key(&key.record_name(), &record.to_string())?;
-    let there = client.clone().at(&edge.url());
+    let (_edge, there) = elsewhere(&stage, &client)?;
     there.ask("docs", REFUND).await?.expect(200)?;
 
     let epoch = client.write("docs", "refunds", "# Refunds\n\nA refund takes six working days.\n").await?;
@@ -133,7 +142,10 @@ async fn a_corpus_made_again_under_the_same_name_shares_nothing_with_the_old_one
     let stage = Stage::with(settings)?;
     let client = stage.client("acme")?;
     client.fill("docs", GUIDE).await?;
-    client.ask("docs", REFUND).await?.expect(200)?;
+    let (_edge, there) = elsewhere(&stage, &client)?;
+    for asking in [&client, &there] {
+        asking.ask("docs", REFUND).await?.expect(200)?;
+    }
     let deleted = client.delete("/v1/corpora/docs").await?;
     assert!(matches!(deleted.status, 200 | 204), "{deleted:?}");
     client
@@ -146,8 +158,28 @@ async fn a_corpus_made_again_under_the_same_name_shares_nothing_with_the_old_one
             ],
         )
         .await?;
-    // The same epoch number as before, in another corpus: knowing the number must not be enough.
     let reply = client.ask("docs", REFUND).await?.expect(200)?;
     assert!(reply.body.contains("nine working days"), "{}", reply.body);
+    // As many documents as before, and still no epoch that meant the old ones: an edge that saw neither the deletion
+    // nor the new corpus cannot take its old answer for a new one.
+    let epoch = reply.header("perigee-epoch").to_owned();
+    assert!(epoch.parse::<usize>()? > GUIDE.len(), "{epoch}");
+    let reply = there.with("perigee-min-epoch", &epoch).ask("docs", REFUND).await?.expect(200)?;
+    assert!(reply.body.contains("nine working days"), "{}", reply.body);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_batch_the_very_next_question_sees_it() -> Result<()> {
+    let stage = Stage::start()?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    let line = json!({"id": "refunds", "content": "# Refunds\n\nA refund takes six working days.\n"});
+    let batch = client.request(Method::POST, "/v1/corpora/docs/documents:batch").body(line.to_string());
+    let results = batch.header("content-type", "application/x-ndjson").send().await?.text().await?;
+    assert!(results.contains("updated"), "{results}");
+    let reply = client.ask("docs", REFUND).await?.expect(200)?;
+    assert!(reply.text()?.contains("six"), "{}", reply.body);
     Ok(())
 }
