@@ -124,6 +124,15 @@ impl Database {
         Ok(Snapshot { database: self.clone(), connection: Some(connection) })
     }
 
+    /// Lets the database grow by so many pages and no more, as a full disk would.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, more: Option<u32>) {
+        let writer = self.writer();
+        let pages: u32 = writer.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let most = more.map_or(1 << 30, |more| pages + more);
+        writer.pragma_update_and_check(None, "max_page_count", most, |_| Ok(())).unwrap();
+    }
+
     fn writer(&self) -> MutexGuard<'_, Connection> {
         // A panic inside a transaction rolled it back: the connection is sound.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)

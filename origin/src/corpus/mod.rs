@@ -13,6 +13,7 @@ mod embedded;
 mod error;
 mod handle;
 mod prepare;
+mod reembed;
 mod rows;
 mod schema;
 mod version;
@@ -63,7 +64,7 @@ pub struct OpenOptions {
 pub struct Progress<'a> {
     pub tenant: &'a TenantId,
     pub corpus: &'a CorpusName,
-    /// Passages that views have taken in.
+    /// Passages that views have taken in, or that another model has embedded.
     pub done: u64,
     pub of: u64,
 }
@@ -130,6 +131,10 @@ impl Corpora {
         })
         .await?;
         for row in rows {
+            let Shared { database, preparer, .. } = &*corpora.shared;
+            let (tenant, corpus) = (&row.tenant, &row.name);
+            let progress = |done, of| on_progress(Progress { tenant, corpus, done, of });
+            reembed::reembed(database, row.id, &preparer.embedder, &progress).await?;
             let (this, on_progress) = (corpora.clone(), Arc::clone(&on_progress));
             let core = blocking(move || this.open_corpus(row, &on_progress)).await?;
             corpora.start(core);

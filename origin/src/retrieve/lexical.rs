@@ -10,7 +10,8 @@ use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
+    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter,
+    TextAnalyzer,
 };
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
@@ -24,8 +25,17 @@ const ANALYSER: &str = "english-1";
 /// The fast field with the passage's number.
 pub(super) const PASSAGE_FIELD: &str = "passage";
 
-/// Weight of title and headings beside the body's 1.
-const CONTEXT_WEIGHT: f32 = 1.0;
+/// Weight of title and headings beside the body's 1. Tried: 0, 0.5, 1, 2 (`docs/retrieval.md`).
+const CONTEXT_WEIGHT: f32 = 0.5;
+
+/// Words of a question that say nothing about its subject. They are indexed all the same: a question of nothing
+/// else is looked up as it is.
+const STOP_WORDS: [&str; 48] = [
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does", "for",
+    "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "my", "of", "on", "or",
+    "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "were", "what", "when",
+    "where", "which", "who", "will",
+];
 
 /// Different words of a query that are looked up; a longer text says what it is about before that.
 const QUERY_TERMS_MAX: usize = 128;
@@ -182,13 +192,10 @@ impl Lexical {
 
     /// Any of the query's words, in any field. The words are looked up as they are: a query has no syntax.
     fn query(&self, query: &str) -> Option<BooleanQuery> {
-        let mut words: Vec<String> = Vec::new();
-        let mut analyser = analyser();
-        analyser.token_stream(query).process(&mut |token| {
-            if words.len() < QUERY_TERMS_MAX && !words.contains(&token.text) {
-                words.push(token.text.clone());
-            }
-        });
+        let mut words = different_words(&mut question_analyser(), query);
+        if words.is_empty() {
+            words = different_words(&mut analyser(), query);
+        }
         let clauses: Vec<(Occur, Box<dyn Query>)> = words
             .iter()
             .flat_map(|word| [(self.fields.body, 1.0, word), (self.fields.context, CONTEXT_WEIGHT, word)])
@@ -276,11 +283,33 @@ fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
+fn different_words(analyser: &mut TextAnalyzer, query: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    analyser.token_stream(query).process(&mut |token| {
+        if words.len() < QUERY_TERMS_MAX && !words.contains(&token.text) {
+            words.push(token.text.clone());
+        }
+    });
+    words
+}
+
+/// What passages are indexed with.
 fn analyser() -> TextAnalyzer {
     TextAnalyzer::builder(SimpleTokenizer::default())
         .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
         .filter(LowerCaser)
         .filter(AsciiFoldingFilter)
+        .filter(Stemmer::new(Language::English))
+        .build()
+}
+
+/// The same, without the stop words.
+fn question_analyser() -> TextAnalyzer {
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .filter(StopWordFilter::remove(STOP_WORDS.map(str::to_owned)))
         .filter(Stemmer::new(Language::English))
         .build()
 }

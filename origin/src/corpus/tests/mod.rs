@@ -2,6 +2,7 @@
 
 mod backing_up;
 mod filtering;
+mod full_disk;
 mod isolation;
 mod place;
 mod scale;
