@@ -13,8 +13,8 @@ use perigee_shared::document::Format;
 use perigee_shared::id::DocumentId;
 use xtask::workspace::Workspace;
 
-/// Bytes of Markdown that are used: about 1,000 passages.
-const BYTES_MAX: usize = 900_000;
+/// Bytes of Markdown that are used: about 400 passages.
+const BYTES_MAX: usize = 300_000;
 
 /// Words of a question.
 const QUESTION_WORDS: usize = 8;
@@ -39,7 +39,8 @@ impl Documents {
             for file in markdown_files(&path)? {
                 let text =
                     std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-                if bytes + text.len() > BYTES_MAX {
+                // A page of nothing but a placeholder has no passages.
+                if bytes + text.len() > BYTES_MAX || extract(Format::Markdown, text.as_bytes()).is_err() {
                     continue;
                 }
                 bytes += text.len();

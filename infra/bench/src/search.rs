@@ -18,7 +18,7 @@ use crate::{ingest, origin};
 
 /// Searches in a turn of one side, and turns of each.
 const TURN: usize = 50;
-const TURNS: usize = 20;
+const TURNS: usize = 12;
 
 /// Milliseconds of both sides over the same questions, none of which was asked before.
 pub(crate) async fn measure(workspace: &Workspace, documents: &Documents) -> Result<Vec<Row>> {
