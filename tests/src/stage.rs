@@ -1,7 +1,8 @@
 //! One whole Perigee on loopback: origins, an edge in front of them, and the keys it knows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -25,13 +26,16 @@ pub struct Settings {
     pub upstream: Option<String>,
     /// More of the origins' environment.
     pub origin_env: Vec<(String, String)>,
+    /// Megabytes of the disk that the origins' data lies on, a file `ballast` of half of them included; none: the
+    /// machine's own disk.
+    pub disk_mb: Option<usize>,
     /// The worker's variables that differ from wrangler.toml.
     pub edge_vars: BTreeMap<String, String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { origins: 1, upstream: None, origin_env: Vec::new(), edge_vars: BTreeMap::new() }
+        Self { origins: 1, upstream: None, origin_env: Vec::new(), disk_mb: None, edge_vars: BTreeMap::new() }
     }
 }
 
@@ -51,6 +55,12 @@ impl Settings {
     #[must_use]
     pub fn edge_var(mut self, name: &str, value: &str) -> Self {
         self.edge_vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn disk_mb(mut self, size: usize) -> Self {
+        self.disk_mb = Some(size);
         self
     }
 
@@ -192,8 +202,12 @@ fn start_origin(
         env.push(("PERIGEE_UPSTREAM_MODEL".into(), "scripted".into()));
         env.push(("PERIGEE_UPSTREAM_API_KEY".into(), "an-upstream-key-for-tests".into()));
     }
+    let binary = match settings.disk_mb {
+        None => perigee(workspace)?,
+        Some(size) => on_a_small_disk(&perigee(workspace)?, folder, size)?,
+    };
     let settings = OriginSettings {
-        binary: perigee(workspace)?,
+        binary,
         port: 0,
         data_dir: folder.path().join(format!("origin-{number}")),
         edge_secrets: vec![EDGE_SECRET.to_owned()],
@@ -202,6 +216,31 @@ fn start_origin(
         log: folder.path().join(format!("origin-{number}.log")),
     };
     Origin::start(workspace, &settings).with_context(|| format!("origin {number}"))
+}
+
+/// Whether this machine lets a test have a disk of its own: a mount in a user namespace.
+#[must_use]
+pub fn has_small_disks() -> bool {
+    let tried = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
+/// A program that starts `binary` with its data directory on a disk of `size_mb`, which nobody else sees.
+fn on_a_small_disk(binary: &Path, folder: &TempDir, size_mb: usize) -> Result<PathBuf> {
+    let script = folder.path().join("perigee-on-a-small-disk");
+    let ballast = size_mb / 2;
+    let text = format!(
+        "#!/bin/sh\nmkdir -p \"$PERIGEE_DATA_DIR\"\nexec unshare --map-root-user --mount sh -ec '\n\
+         mount -t tmpfs -o size={size_mb}m tmpfs \"$PERIGEE_DATA_DIR\"\n\
+         head -c {ballast}M /dev/zero > \"$PERIGEE_DATA_DIR/ballast\"\n\
+         exec \"$0\" \"$@\"' '{}' \"$@\"\n",
+        binary.display()
+    );
+    std::fs::write(&script, text)?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+    Ok(script)
 }
 
 fn edge_settings(folder: &TempDir, origins: &[Origin], settings: &Settings) -> EdgeSettings {

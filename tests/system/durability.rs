@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
-use perigee_tests::stage::Stage;
+use perigee_tests::stage::{Settings, Stage, has_small_disks};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 5;
@@ -79,5 +79,54 @@ async fn check(stage: &Stage, acknowledged: &BTreeMap<String, (usize, usize)>) -
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_acknowledged_is_lost_and_room_is_all_it_takes_to_go_on() -> Result<()> {
+    if !has_small_disks() {
+        eprintln!("skipped: this machine does not let a test mount a disk of its own (unshare)");
+        return Ok(());
+    }
+    let mut stage = Stage::with(Settings::default().disk_mb(24))?;
+    let operator = stage.operator(0, "acme")?;
+    operator.fill("docs", &[]).await?;
+    // Long words that are no words: each document takes much room and few passages.
+    let filler = format!("{} ", "x".repeat(200)).repeat(400);
+    let document =
+        |n: usize| json!({"content": format!("# Note {n}\n\nThe note {n} is about number{n}x.\n\n{filler}")});
+    let mut acknowledged = 0;
+    let refused = loop {
+        let path = format!("/v1/corpora/docs/documents/note-{acknowledged}");
+        let reply = operator.put(&path, &document(acknowledged)).await?;
+        if reply.status != 201 {
+            break reply;
+        }
+        acknowledged += 1;
+        anyhow::ensure!(acknowledged < 200, "24 MB are never full");
+    };
+    anyhow::ensure!(refused.status == 507, "{refused:?}\n{}", stage.logs()?);
+    assert_eq!(refused.json()?["code"], "storage_full");
+    assert!(!refused.header("retry-after").is_empty());
+    assert!(!refused.body.contains('/'), "a path of the server: {}", refused.body);
+    assert!(acknowledged > 3, "{acknowledged}");
+    for n in 0..acknowledged {
+        operator.get(&format!("/v1/corpora/docs/documents/note-{n}")).await?.expect(200)?;
+    }
+    // Whoever operates it learns the file and what to do.
+    assert!(stage.logs()?.contains("no room to write"), "{}", stage.logs()?);
+
+    let ballast = format!(
+        "/proc/{}/root{}",
+        stage.origins[0].service().id(),
+        stage.data_dir(0).join("ballast").display()
+    );
+    std::fs::remove_file(ballast)?;
+    operator.write("docs", "after", "# After\n\nThere is room again.\n").await?;
+    let found = operator
+        .post("/v1/corpora/docs/search", &json!({"query": "is there room again", "k": 100}))
+        .await?
+        .expect(200)?;
+    assert!(found.body.contains("There is room again"), "{}", found.body);
     Ok(())
 }

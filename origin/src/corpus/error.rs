@@ -71,7 +71,9 @@ impl CorpusError {
     pub(crate) fn lexical(folder: &Path, error: &tantivy::TantivyError) -> Self {
         // tantivy wraps io::Error in several layers, and some of them keep it only as text.
         let text = error.to_string();
-        if text.contains("No space left") || text.contains("StorageFull") {
+        let told = text.contains("No space left") || text.contains("StorageFull");
+        // Of a writer that died in its own thread it keeps nothing at all: ask the disk.
+        if told || (matches!(error, tantivy::TantivyError::ErrorInThread(_)) && is_full(folder)) {
             return Self::StorageFull { file: folder.to_path_buf() };
         }
         Self::Storage { file: folder.to_path_buf(), reason: text, advice: VIEW_ADVICE }
@@ -92,4 +94,14 @@ impl CorpusError {
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Embed(EmbedError::Busy))
     }
+}
+
+/// Whether the disk that `folder` is on has no room for as much as one small segment of an index.
+fn is_full(folder: &Path) -> bool {
+    const SEGMENT_BYTES: usize = 1 << 20;
+    let probe = folder.join("room.probe");
+    let written = std::fs::write(&probe, vec![0; SEGMENT_BYTES]);
+    // It is there for a moment only; should it stay, the next probe writes over it.
+    let _ = std::fs::remove_file(&probe);
+    written.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
 }
