@@ -17,9 +17,10 @@ const ROLE: &str = "XTASK_TEST_ROLE";
 const INTERRUPTED: i32 = 42;
 
 /// Prints its own process id and its child's, and ends neither by itself. TERM is heard, as by most programs.
-const FAMILY: &str = "sleep 600 & echo $$ $!; wait";
+/// The child speaks for both once it is a program of its own: a shell's fork can still lose a signal to its parent's trap.
+const FAMILY: &str = "sh -c 'echo $PPID $$; exec sleep 600' & wait";
 /// One that must be killed would take the whole grace, so this one only dawdles.
-const DAWDLING: &str = "trap 'echo heard; exit 3' TERM; sleep 600 & echo $$ $!; wait; wait";
+const DAWDLING: &str = "trap 'echo heard; exit 3' TERM; sh -c 'echo $PPID $$; exec sleep 600' & wait; wait";
 
 fn play(script: &str) -> ! {
     process::end_children_when_interrupted(|| INTERRUPTED).unwrap();
