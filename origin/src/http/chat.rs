@@ -134,8 +134,7 @@ fn events(mut stream: AnswerStream, include_usage: bool) -> impl futures::Stream
                 AnswerEvent::Finished(answer) => wire.end(answer.finish, &answer.citations, answer.usage),
                 // What was sent cannot be taken back: an error in OpenAI's shape, and no `[DONE]` after it.
                 AnswerEvent::Failed(error) => {
-                    let problem = Refused::from(error).into_problem();
-                    format!("data: {}\n\n", problem.to_openai_json())
+                    EventStream::failure(&Refused::from(error).into_problem())
                 }
             }
             .into();
