@@ -1,4 +1,5 @@
-//! The exact cache's key: equal keys if and only if nothing that can change the answer differs.
+//! The exact cache's key: equal keys if and only if nothing that can change the answer differs. And what is left of it
+//! without the words that are asked: only questions of one context can ever share an answer.
 
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -16,36 +17,23 @@ impl CacheKey {
     #[must_use]
     pub fn of(question: &Question) -> Self {
         let Question { tenant, corpus, audience, turns, options } = question;
-        let mut hash = Fields::new();
+        let mut hash = Fields::new(b"perigee-question-v1\0");
         hash.text(tenant.as_str());
         hash.text(corpus.as_str());
         hash.audience(audience);
-        hash.number(turns.len() as u64);
-        for Turn { speaker, text } in turns {
-            hash.number(match speaker {
-                Speaker::System => 0,
-                Speaker::User => 1,
-                Speaker::Assistant => 2,
-            });
-            hash.text(text);
-        }
-        let Options { temperature, top_p, max_tokens, presence_penalty, frequency_penalty, seed, stop } =
-            options;
-        for value in [temperature, top_p, presence_penalty, frequency_penalty] {
-            hash.option(value.map(|v| u64::from(v.to_bits())));
-        }
-        hash.option(max_tokens.map(u64::from));
-        hash.option(seed.map(i64::cast_unsigned));
-        hash.number(stop.len() as u64);
-        for sequence in stop {
-            hash.text(sequence);
-        }
+        hash.turns(turns);
+        hash.options(options);
         Self(hash.0.finalize().into())
     }
 
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// # Errors
@@ -69,12 +57,116 @@ impl fmt::Debug for CacheKey {
     }
 }
 
+/// SHA-256 over every field of a question except the words that are asked now: tenant, corpus, audience, the turns
+/// before, options. An answer is reused for other words only between questions of equal context (invariant I1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContextKey([u8; 32]);
+
+impl ContextKey {
+    /// Hashes what surrounds the last turn. Taken apart by name, as [`CacheKey::of`].
+    #[must_use]
+    pub fn of(question: &Question) -> Self {
+        let Question { tenant, corpus, audience, turns, options } = question;
+        let mut hash = Fields::new(b"perigee-context-v1\0");
+        hash.text(tenant.as_str());
+        hash.text(corpus.as_str());
+        hash.audience(audience);
+        if let Some((Turn { speaker, text: _ }, before)) = turns.split_last() {
+            hash.turns(before);
+            hash.speaker(*speaker);
+        }
+        hash.options(options);
+        Self(hash.0.finalize().into())
+    }
+
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The start of the key, which sorts out nearly all others where 32 bytes are too many.
+    #[must_use]
+    pub const fn tag(&self) -> ContextTag {
+        let [a, b, c, d, ..] = self.0;
+        ContextTag([a, b, c, d])
+    }
+
+    /// # Errors
+    /// The text is not 64 hex digits.
+    pub fn parse(text: &str) -> Result<Self, hex::FromHexError> {
+        CacheKey::parse(text).map(|key| Self(key.0))
+    }
+}
+
+impl fmt::Display for ContextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ContextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContextKey({self})")
+    }
+}
+
+/// The first 4 bytes of a [`ContextKey`]. A filter only: whoever serves an answer compares the whole key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContextTag([u8; 4]);
+
+impl ContextTag {
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(bytes)
+    }
+
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 4] {
+        self.0
+    }
+}
+
 /// Feeds fields to the hash so that their borders count: each with its length or a tag in front.
 struct Fields(Sha256);
 
 impl Fields {
-    fn new() -> Self {
-        Self(Sha256::new_with_prefix(b"perigee-question-v1\0"))
+    fn new(domain: &[u8]) -> Self {
+        Self(Sha256::new_with_prefix(domain))
+    }
+
+    fn turns(&mut self, turns: &[Turn]) {
+        self.number(turns.len() as u64);
+        for Turn { speaker, text } in turns {
+            self.speaker(*speaker);
+            self.text(text);
+        }
+    }
+
+    fn speaker(&mut self, speaker: Speaker) {
+        self.number(match speaker {
+            Speaker::System => 0,
+            Speaker::User => 1,
+            Speaker::Assistant => 2,
+        });
+    }
+
+    fn options(&mut self, options: &Options) {
+        let Options { temperature, top_p, max_tokens, presence_penalty, frequency_penalty, seed, stop } =
+            options;
+        for value in [temperature, top_p, presence_penalty, frequency_penalty] {
+            self.option(value.map(|v| u64::from(v.to_bits())));
+        }
+        self.option(max_tokens.map(u64::from));
+        self.option(seed.map(i64::cast_unsigned));
+        self.number(stop.len() as u64);
+        for sequence in stop {
+            self.text(sequence);
+        }
     }
 
     fn number(&mut self, number: u64) {

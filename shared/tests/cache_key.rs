@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use perigee_shared::cache_key::CacheKey;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::{Audience, Caller, CorpusScope, Scope};
 use perigee_shared::chat::ChatCompletionRequest;
 use perigee_shared::id::{CorpusName, Label, TenantId};
@@ -115,6 +115,30 @@ proptest! {
     ) {
         let changed = with_one_field_of(&a, &b, field);
         prop_assert_eq!(CacheKey::of(&a) == CacheKey::of(&changed), a == changed, "field {}", field);
+    }
+
+    /// Questions that could share an answer differ in the words of their last turn, and in nothing else.
+    #[test]
+    fn a_context_is_a_question_without_the_text_of_its_last_turn(a in question(), b in question(), same in any::<bool>()) {
+        let b = if same { Question { turns: b.turns, ..a.clone() } } else { b };
+        let silent = |question: &Question| {
+            let mut question = question.clone();
+            question.turns.last_mut().unwrap().text.clear();
+            question
+        };
+        prop_assert_eq!(ContextKey::of(&a) == ContextKey::of(&b), silent(&a) == silent(&b));
+        prop_assert_eq!(ContextKey::of(&a), ContextKey::of(&silent(&a)));
+    }
+
+    #[test]
+    fn a_question_of_another_tenant_corpus_audience_or_option_has_another_context(
+        a in question(),
+        b in question(),
+        field in (0..11_usize).prop_filter("turns have their own test", |field| *field != 3),
+    ) {
+        let changed = with_one_field_of(&a, &b, field);
+        prop_assert_eq!(ContextKey::of(&a) == ContextKey::of(&changed), a == changed, "field {}", field);
+        prop_assert_eq!(ContextKey::of(&a).tag() == ContextKey::of(&changed).tag(), a == changed);
     }
 
     /// A text cannot be cut elsewhere, nor wander into the next field, and keep its key.
