@@ -16,6 +16,10 @@ pub mod chat;
 pub mod question;
 pub mod region;
 
+pub mod static_model;
+
+pub mod answer_index;
+
 pub mod document;
 pub mod filter;
 pub mod search;

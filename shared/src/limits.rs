@@ -64,3 +64,7 @@ pub const DEADLINE_MS_MAX: u64 = 120_000;
 
 /// Milliseconds that an origin waits for `Perigee-Min-Epoch` before it answers 503.
 pub const MIN_EPOCH_WAIT_MS_MAX: u64 = 5_000;
+
+/// Entries of an answer index that an edge reads: 6.4 MB, a twentieth of what an isolate has. Origins publish 10,000 unless
+/// told otherwise.
+pub const ANSWER_INDEX_ENTRIES_MAX: usize = 50_000;
