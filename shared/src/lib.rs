@@ -13,6 +13,7 @@ pub mod signature;
 
 pub mod cache_key;
 pub mod chat;
+pub mod gate;
 pub mod question;
 pub mod region;
 
