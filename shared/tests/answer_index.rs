@@ -1,11 +1,12 @@
 //! The answer index: what is written is what is read, what changed is enough to follow, and bytes from elsewhere do no harm.
 #![expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 
-use perigee_shared::answer_index::{
-    ENTRY_BYTES, Entry, Header, InvalidIndex, SIGNATURE_BYTES, Since, Snapshot,
-};
+use perigee_shared::answer::{Answer, Citation, Finish, Generator, Usage};
+use perigee_shared::answer_index::{AnswerMark, ENTRY_BYTES, Entry, Header, InvalidIndex, Snapshot};
 use perigee_shared::cache_key::{CacheKey, ContextTag};
-use perigee_shared::id::{Epoch, Similarity};
+use perigee_shared::evidence::Evidence;
+use perigee_shared::gate::SIGNATURE_BYTES;
+use perigee_shared::id::{CorpusName, DocumentId, Epoch, Similarity};
 use perigee_shared::limits::ANSWER_INDEX_ENTRIES_MAX;
 use perigee_shared::static_model::{DIMENSIONS, ModelId, StaticVector};
 use proptest::prelude::*;
@@ -23,13 +24,13 @@ fn header() -> impl Strategy<Value = Header> {
 
 /// Few keys and contexts, so that snapshots share some.
 fn entry() -> impl Strategy<Value = Entry> {
-    (0..24_u8, 0..2_u8, any::<[[i8; 8]; 8]>(), any::<[u8; SIGNATURE_BYTES]>(), 0..3_u64).prop_map(
-        |(key, context, vector, signature, since)| Entry {
+    (0..24_u8, 0..2_u8, any::<[[i8; 8]; 8]>(), any::<[u8; SIGNATURE_BYTES]>(), 0..3_u8).prop_map(
+        |(key, context, vector, signature, mark)| Entry {
             key: CacheKey::from_bytes([key; 32]),
             context: ContextTag::from_bytes([context; 4]),
             vector: vector_of(vector.as_flattened()),
             signature,
-            since: Since::of(Epoch::new(since)),
+            mark: AnswerMark::from_bytes([mark; 4]),
         },
     )
 }
@@ -159,14 +160,14 @@ fn example() -> Snapshot {
         epoch: Epoch::new(1_000),
         threshold: Similarity::new(0.9),
     };
-    let entry = |number: u8, since: u64| Entry {
+    let entry = |number: u8, mark: u8| Entry {
         key: CacheKey::from_bytes([number; 32]),
         context: ContextTag::from_bytes([7; 4]),
         vector: vector_of(&[1, 2, 3]),
         signature: [number; SIGNATURE_BYTES],
-        since: Since::of(Epoch::new(since)),
+        mark: AnswerMark::from_bytes([mark; 4]),
     };
-    Snapshot::new(header, [entry(2, 900), entry(1, 1_000)])
+    Snapshot::new(header, [entry(2, 20), entry(1, 10)])
 }
 
 /// As the header's last field, with a checksum that fits.
@@ -222,13 +223,45 @@ fn another_format_version_is_named() {
 }
 
 #[test]
-fn a_snapshot_covers_what_it_lists_from_its_first_epoch_on_and_nothing_else() {
+fn a_snapshot_covers_the_very_answer_that_it_lists_under_a_key_and_nothing_else() {
     let snapshot = example();
-    let key = |number: u8| CacheKey::from_bytes([number; 32]);
-    let covers = |number, held| snapshot.covers(&key(number), Epoch::new(held));
-    assert!(covers(2, 900) && covers(2, 950) && covers(2, 1_000));
-    assert!(!covers(2, 899), "an older answer of the same question");
-    assert!(!covers(2, 1_001), "the snapshot knows nothing of later epochs");
-    assert!(covers(1, 1_000) && !covers(1, 999));
-    assert!(!covers(3, 1_000), "not listed");
+    let covers = |key: u8, mark: u8| {
+        snapshot.covers(&CacheKey::from_bytes([key; 32]), AnswerMark::from_bytes([mark; 4]))
+    };
+    assert!(covers(2, 20) && covers(1, 10));
+    assert!(!covers(2, 10), "another answer of the same question");
+    assert!(!covers(3, 10), "not listed");
+}
+
+#[test]
+fn an_answer_checked_again_keeps_its_mark_and_one_that_reads_otherwise_has_another() {
+    let answer = Answer {
+        id: "chatcmpl-1".to_owned(),
+        created_s: 1,
+        corpus: CorpusName::new("docs").unwrap(),
+        text: "It is on [1].".to_owned(),
+        citations: vec![Citation {
+            mark: 1,
+            mark_start: 9,
+            mark_end: 12,
+            document: DocumentId::new("switch").unwrap(),
+            title: "Switch".to_owned(),
+            url: None,
+            start: 100,
+            end: 110,
+            quote: "It is on.".to_owned(),
+        }],
+        evidence: Evidence::default(),
+        epoch: Epoch::new(5),
+        finish: Finish::Stop,
+        usage: Usage::default(),
+        generator: Generator::Extractive,
+    };
+    let mark = AnswerMark::of(&answer);
+    assert_eq!(AnswerMark::of(&Answer { epoch: Epoch::new(6), ..answer.clone() }), mark);
+    // Generated anew, even to the same words; and the same answer after text was put in before its passage.
+    assert_ne!(AnswerMark::of(&Answer { id: "chatcmpl-2".to_owned(), ..answer.clone() }), mark);
+    let mut moved = answer;
+    moved.citations[0].start += 7;
+    assert_ne!(AnswerMark::of(&moved), mark);
 }

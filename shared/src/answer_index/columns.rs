@@ -1,12 +1,13 @@
-//! Entries in columns: all vectors, all keys, all signatures, all contexts, all `since`. A scan runs over the vectors alone.
+//! Entries in columns: all vectors, all keys, all signatures, all contexts, all marks. A scan runs over the vectors alone.
 
-use super::{ENTRY_BYTES, Entry, SIGNATURE_BYTES, Since};
+use super::{AnswerMark, ENTRY_BYTES, Entry};
 use crate::cache_key::{CacheKey, ContextTag};
+use crate::gate::SIGNATURE_BYTES;
 use crate::static_model::{DIMENSIONS, StaticVector};
 
 const KEY_BYTES: usize = 32;
 const CONTEXT_BYTES: usize = 4;
-const SINCE_BYTES: usize = 4;
+const MARK_BYTES: usize = 4;
 
 /// The columns over the bytes that hold them, one entry a row, keys ascending.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +16,7 @@ pub(super) struct Columns<'a> {
     pub(super) keys: &'a [[u8; KEY_BYTES]],
     pub(super) signatures: &'a [[u8; SIGNATURE_BYTES]],
     pub(super) contexts: &'a [[u8; CONTEXT_BYTES]],
-    pub(super) since: &'a [[u8; SINCE_BYTES]],
+    pub(super) marks: &'a [[u8; MARK_BYTES]],
 }
 
 impl<'a> Columns<'a> {
@@ -27,13 +28,13 @@ impl<'a> Columns<'a> {
         let (vectors, rest) = bytes.split_at_checked(count * DIMENSIONS)?;
         let (keys, rest) = rest.split_at_checked(count * KEY_BYTES)?;
         let (signatures, rest) = rest.split_at_checked(count * SIGNATURE_BYTES)?;
-        let (contexts, since) = rest.split_at_checked(count * CONTEXT_BYTES)?;
+        let (contexts, marks) = rest.split_at_checked(count * CONTEXT_BYTES)?;
         Some(Self {
             vectors: vectors.as_chunks().0,
             keys: keys.as_chunks().0,
             signatures: signatures.as_chunks().0,
             contexts: contexts.as_chunks().0,
-            since: since.as_chunks().0,
+            marks: marks.as_chunks().0,
         })
     }
 
@@ -42,7 +43,7 @@ impl<'a> Columns<'a> {
         bytes.extend(entries.iter().flat_map(|entry| *entry.key.as_bytes()));
         bytes.extend(entries.iter().flat_map(|entry| entry.signature));
         bytes.extend(entries.iter().flat_map(|entry| entry.context.to_bytes()));
-        bytes.extend(entries.iter().flat_map(|entry| entry.since.to_bytes()));
+        bytes.extend(entries.iter().flat_map(|entry| entry.mark.to_bytes()));
     }
 
     pub(super) fn entry(&self, row: usize) -> Option<Entry> {
@@ -51,7 +52,7 @@ impl<'a> Columns<'a> {
             context: ContextTag::from_bytes(*self.contexts.get(row)?),
             vector: StaticVector::from_bytes(self.vectors.get(row)?),
             signature: *self.signatures.get(row)?,
-            since: Since::from_bytes(*self.since.get(row)?),
+            mark: AnswerMark::from_bytes(*self.marks.get(row)?),
         })
     }
 

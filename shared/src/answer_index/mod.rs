@@ -7,25 +7,23 @@
 
 mod columns;
 mod delta;
+mod mark;
 mod scan;
-mod since;
 mod snapshot;
 
 use crate::cache_key::{CacheKey, ContextTag};
+use crate::gate::SIGNATURE_BYTES;
 use crate::id::{Epoch, Similarity};
 use crate::static_model::{DIMENSIONS, ModelId, StaticVector};
 
+pub use self::mark::AnswerMark;
 pub use self::scan::Candidate;
-pub use self::since::Since;
 pub use self::snapshot::Snapshot;
 
 /// The media type of a whole snapshot.
 pub const SNAPSHOT_MEDIA_TYPE: &str = "application/vnd.perigee.answer-index";
 /// The media type of what changed since the snapshot whose ETag the request names.
 pub const DELTA_MEDIA_TYPE: &str = "application/vnd.perigee.answer-index-delta";
-
-/// Bytes of a question's signature, which only the gate reads.
-pub const SIGNATURE_BYTES: usize = 24;
 
 /// Bytes of an entry.
 pub const ENTRY_BYTES: usize = DIMENSIONS + 32 + SIGNATURE_BYTES + 4 + 4;
@@ -50,9 +48,10 @@ pub struct Entry {
     pub key: CacheKey,
     pub context: ContextTag,
     pub vector: StaticVector,
+    /// The gate's, which only the gate reads.
     pub signature: [u8; SIGNATURE_BYTES],
-    /// From when on this very answer has stood without a break.
-    pub since: Since,
+    /// Which answer it is.
+    pub mark: AnswerMark,
 }
 
 /// The bytes are no index, or not one that this release can use.

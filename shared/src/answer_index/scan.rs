@@ -1,8 +1,9 @@
 //! Finds the stored questions nearest to the one that is asked: an exact scan, 64 products an entry, in one loop that
 //! compiles to vector instructions where the target has them.
 
-use super::{SIGNATURE_BYTES, Snapshot};
+use super::Snapshot;
 use crate::cache_key::{CacheKey, ContextTag};
+use crate::gate::SIGNATURE_BYTES;
 use crate::id::Similarity;
 use crate::static_model::StaticVector;
 

@@ -9,11 +9,11 @@
 //! | 4 | threshold, `f32` in [-1, 1] |
 //! | 4 | entries, n |
 //! | 64 n, 32 n | vectors; answer keys, ascending |
-//! | 24 n, 4 n, 4 n | signatures; starts of context keys; since when each answer has stood |
+//! | 24 n, 4 n, 4 n | signatures; starts of context keys; marks of the answers |
 //! | 4 | CRC-32 of all bytes before: a flipped bit in a signature must not become a wrong answer |
 
 use super::columns::Columns;
-use super::{ENTRY_BYTES, Entry, FORMAT_VERSION, Header, InvalidIndex, Since};
+use super::{AnswerMark, ENTRY_BYTES, Entry, FORMAT_VERSION, Header, InvalidIndex};
 use crate::cache_key::CacheKey;
 use crate::id::{Epoch, Similarity};
 use crate::limits::ANSWER_INDEX_ENTRIES_MAX;
@@ -103,14 +103,12 @@ impl Snapshot {
         format!("\"{}-{}-{:08x}\"", self.header.epoch, self.count, self.checksum())
     }
 
-    /// Whether the answer that was checked at `held` under this key is the one that stands at the snapshot's epoch. An
-    /// older answer of the same question, from before its evidence changed, is not.
+    /// Whether this very answer is the one that stands, under its key, at the snapshot's epoch.
     #[must_use]
-    pub fn covers(&self, key: &CacheKey, held: Epoch) -> bool {
+    pub fn covers(&self, key: &CacheKey, held: AnswerMark) -> bool {
         let columns = self.columns();
         let row = columns.keys.binary_search(key.as_bytes()).ok();
-        row.and_then(|row| columns.since.get(row))
-            .is_some_and(|since| Since::from_bytes(*since).covers(held, self.header.epoch))
+        row.and_then(|row| columns.marks.get(row)).is_some_and(|mark| *mark == held.to_bytes())
     }
 
     /// In the order of their keys.
@@ -124,7 +122,7 @@ impl Snapshot {
 
     pub(super) fn columns(&self) -> Columns<'_> {
         let body = self.bytes.get(HEADER_BYTES..self.bytes.len().saturating_sub(CHECKSUM_BYTES));
-        let empty = Columns { vectors: &[], keys: &[], signatures: &[], contexts: &[], since: &[] };
+        let empty = Columns { vectors: &[], keys: &[], signatures: &[], contexts: &[], marks: &[] };
         body.and_then(|body| Columns::over(body, self.count)).unwrap_or(empty)
     }
 }
