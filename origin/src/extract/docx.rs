@@ -1,6 +1,7 @@
 //! DOCX: a zip archive whose `word/document.xml` becomes Markdown.
 
 mod body;
+mod styles;
 
 use std::io::{Cursor, Read};
 
@@ -9,6 +10,7 @@ use quick_xml::events::Event;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use self::styles::Styles;
 use super::contain::contained;
 use super::{ExtractError, Extracted, Markup};
 
@@ -20,6 +22,9 @@ const BODY_BYTES_MAX: u64 = 96 << 20;
 
 /// Bytes of `docProps/core.xml` when unpacked: title, author, dates.
 const PROPERTIES_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of `word/styles.xml` when unpacked; Word's own templates take up to half of one.
+const STYLES_BYTES_MAX: u64 = 4 << 20;
 
 /// Seconds for unpacking and converting; the largest body takes about two.
 const SECONDS_MAX: u64 = 20;
@@ -38,7 +43,9 @@ pub(super) fn extract(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     let bytes = bytes.to_vec();
     contained("DOCX", SECONDS_MAX, move || {
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken_zip)?;
-        let text = body::to_markdown(&unpack(&mut archive, "word/document.xml", BODY_BYTES_MAX)?)?;
+        let styles = unpack(&mut archive, "word/styles.xml", STYLES_BYTES_MAX).ok();
+        let styles = styles.map(|xml| Styles::read(&xml)).unwrap_or_default();
+        let text = body::to_markdown(&unpack(&mut archive, "word/document.xml", BODY_BYTES_MAX)?, &styles)?;
         // A file without properties, or with broken ones, is still a document.
         let properties = unpack(&mut archive, "docProps/core.xml", PROPERTIES_BYTES_MAX).ok();
         let title = properties.as_deref().and_then(title_of);

@@ -3,15 +3,24 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use super::styles::{Styles, outline_level};
 use crate::extract::{Bounded, ExtractError};
 
 /// Open paragraphs and tables inside each other: text boxes and tables in tables. Word's own limit is below.
 const NESTING_MAX: usize = 64;
 
 /// The text of the document's paragraphs and tables.
-pub(super) fn to_markdown(xml: &str) -> Result<String, ExtractError> {
+pub(super) fn to_markdown(xml: &str, styles: &Styles) -> Result<String, ExtractError> {
     let mut reader = Reader::from_str(xml);
-    let mut body = Body::default();
+    let mut body = Body {
+        styles,
+        out: Bounded::default(),
+        paragraphs: Vec::new(),
+        tables: Vec::new(),
+        in_text: false,
+        in_fallback: 0,
+        after_list_item: false,
+    };
     loop {
         match reader.read_event().map_err(|error| ExtractError::broken("DOCX", error))? {
             Event::Start(tag) => body.start(&tag, false)?,
@@ -49,8 +58,8 @@ struct Table {
     cells: Vec<String>,
 }
 
-#[derive(Default)]
-struct Body {
+struct Body<'a> {
+    styles: &'a Styles,
     out: Bounded,
     paragraphs: Vec<Paragraph>,
     tables: Vec<Table>,
@@ -60,7 +69,7 @@ struct Body {
     after_list_item: bool,
 }
 
-impl Body {
+impl Body<'_> {
     fn start(&mut self, tag: &BytesStart<'_>, empty: bool) -> Result<(), ExtractError> {
         match tag.local_name().as_ref() {
             "Fallback" if !empty => self.in_fallback += 1,
@@ -79,7 +88,11 @@ impl Body {
                 }
             }
             "pStyle" => {
-                let level = value(tag).and_then(|style| heading_level(&style));
+                let level = value(tag).and_then(|style| self.styles.heading_level(&style));
+                self.on_paragraph(|paragraph| paragraph.heading = paragraph.heading.or(level));
+            }
+            "outlineLvl" => {
+                let level = outline_level(tag);
                 self.on_paragraph(|paragraph| paragraph.heading = level);
             }
             "numPr" => self.on_paragraph(|paragraph| paragraph.list_level = Some(0)),
@@ -190,18 +203,13 @@ impl Body {
 }
 
 /// The `w:val` attribute.
-fn value(tag: &BytesStart<'_>) -> Option<String> {
-    let mut attributes = tag.attributes();
-    let mut attributes = attributes.with_checks(false).flatten();
-    attributes.find(|attribute| attribute.key.local_name().as_ref() == "val").map(|a| a.value.into_owned())
+pub(super) fn value(tag: &BytesStart<'_>) -> Option<String> {
+    attribute(tag, "val")
 }
 
-/// `Heading1` to `Heading6`, as Word names the styles, and the variants that other programs write.
-fn heading_level(style: &str) -> Option<usize> {
-    let style = style.to_ascii_lowercase().replace([' ', '_', '-'], "");
-    if style == "title" {
-        return Some(1);
-    }
-    let level: usize = style.strip_prefix("heading")?.parse().ok()?;
-    (1..=9).contains(&level).then(|| level.min(6))
+/// An attribute, whatever its namespace's prefix.
+pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let mut attributes = tag.attributes();
+    let mut attributes = attributes.with_checks(false).flatten();
+    attributes.find(|attribute| attribute.key.local_name().as_ref() == name).map(|a| a.value.into_owned())
 }

@@ -59,6 +59,30 @@ fn headings_lists_and_tables_become_markdown() {
 }
 
 #[test]
+fn headings_are_known_by_their_styles_name_and_level_in_any_language() {
+    let style = |id: &str| format!(r#"<w:pStyle w:val="{id}"/>"#);
+    let body = [
+        paragraph(&style("berschrift2"), "Enten"),
+        paragraph(&style("MyChapter"), "Gänse"),
+        paragraph(&style("Based"), "Schwäne"),
+        paragraph(r#"<w:outlineLvl w:val="3"/>"#, "Teal"),
+        paragraph(&style("Loop"), "Text"),
+    ]
+    .concat();
+    let styles = r#"<w:styles>
+        <w:style w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style>
+        <w:style w:styleId="MyChapter"><w:name w:val="Chapter"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>
+        <w:style w:styleId="Based"><w:name w:val="Own"/><w:basedOn w:val="berschrift2"/></w:style>
+        <w:style w:styleId="Loop"><w:name w:val="Loop"/><w:basedOn w:val="Loop"/></w:style>
+        </w:styles>"#;
+    let xml = format!("<w:document><w:body>{body}</w:body></w:document>");
+    let file = archive(&[("word/document.xml", xml.as_bytes()), ("word/styles.xml", styles.as_bytes())]);
+    assert_eq!(text_of(Format::Docx, file), "## Enten\n\n# Gänse\n\n## Schwäne\n\n#### Teal\n\nText\n\n");
+    let broken = archive(&[("word/document.xml", xml.as_bytes()), ("word/styles.xml", b"<w:styles><w:st")]);
+    assert!(text_of(Format::Docx, broken).contains("Enten"));
+}
+
+#[test]
 fn deleted_text_and_fallbacks_are_not_read_twice() {
     let body = "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>\
         <mc:AlternateContent><mc:Choice><w:r><w:t>once</w:t></w:r></mc:Choice>\
