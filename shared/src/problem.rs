@@ -13,6 +13,7 @@ pub enum ProblemKind {
     InvalidKey,
     Unsigned,
     MissingScope,
+    DocumentProtected,
     RouteNotFound,
     CorpusNotFound,
     DocumentNotFound,
@@ -41,7 +42,7 @@ impl ProblemKind {
         match self {
             Self::InvalidRequest => 400,
             Self::MissingKey | Self::InvalidKey | Self::Unsigned => 401,
-            Self::MissingScope => 403,
+            Self::MissingScope | Self::DocumentProtected => 403,
             Self::RouteNotFound | Self::CorpusNotFound | Self::DocumentNotFound | Self::AnswerNotFound => 404,
             Self::MethodNotAllowed => 405,
             // The client was too slow to send; when we are too slow to answer it is 504.
@@ -68,6 +69,7 @@ impl ProblemKind {
             Self::InvalidKey => "invalid_api_key",
             Self::Unsigned => "unsigned",
             Self::MissingScope => "missing_scope",
+            Self::DocumentProtected => "document_protected",
             Self::RouteNotFound => "route_not_found",
             Self::CorpusNotFound => "corpus_not_found",
             Self::DocumentNotFound => "document_not_found",
@@ -100,6 +102,7 @@ impl ProblemKind {
             Self::InvalidKey => "The API key is not valid",
             Self::Unsigned => "The request is neither signed by an edge nor an operator's",
             Self::MissingScope => "The key may not do this",
+            Self::DocumentProtected => "A document of this id is not for this key's audience",
             Self::RouteNotFound => "There is nothing at this address",
             Self::CorpusNotFound => "There is no such corpus for this key",
             Self::DocumentNotFound => "There is no such document for this key",

@@ -20,6 +20,9 @@ pub enum CorpusError {
     TooMany,
     #[error("there is no such document")]
     DocumentNotFound,
+    /// Told only to who would have written over it.
+    #[error("there is a document of this id that the caller may not read")]
+    DocumentProtected,
     #[error("the document is refused")]
     Document(#[from] InvalidDocument),
     #[error("the document cannot be read")]

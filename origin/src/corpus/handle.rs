@@ -93,6 +93,24 @@ impl Corpus {
         self.change(Change::Put(Arc::new(prepared))).await
     }
 
+    /// Writes a document for a caller, who can't write over what they may not read.
+    ///
+    /// # Errors
+    /// As [`Self::put`], and [`CorpusError::DocumentProtected`].
+    pub async fn put_as(
+        &self,
+        audience: &Audience,
+        id: DocumentId,
+        document: NewDocument,
+    ) -> Result<Written, CorpusError> {
+        let (corpus, name) = (self.core.id, id.clone());
+        let labels = self.read(move |connection| rows::labels(connection, corpus, &name)).await?;
+        if labels.is_some_and(|labels| !audience.may_read(&labels)) {
+            return Err(CorpusError::DocumentProtected);
+        }
+        self.put(id, document).await
+    }
+
     /// Writes a document that was read and embedded elsewhere.
     pub(crate) async fn put_prepared(&self, document: Prepared) -> Result<Written, CorpusError> {
         self.change(Change::Put(Arc::new(document))).await

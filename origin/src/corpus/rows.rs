@@ -135,6 +135,20 @@ pub(crate) fn current(
         .optional()
 }
 
+/// The current version's labels.
+pub(crate) fn labels(
+    connection: &Connection,
+    corpus: i64,
+    id: &DocumentId,
+) -> rusqlite::Result<Option<Vec<Label>>> {
+    connection
+        .prepare_cached(
+            "SELECT audience FROM documents WHERE corpus = ?1 AND id = ?2 AND superseded IS NULL",
+        )?
+        .query_row(params![corpus, id.as_str()], |row| json(row, 0))
+        .optional()
+}
+
 /// The vector of a passage of this corpus that says the same, if there is one.
 pub(crate) fn vector_of(
     connection: &Connection,

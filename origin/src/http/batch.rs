@@ -21,7 +21,6 @@ use super::documents::new_document;
 use super::error::Refused;
 use super::opened::Opened;
 use super::{App, body, json};
-use crate::corpus::Corpus;
 
 /// Documents under way at one time: enough to fill a group commit, few enough that their text fits in memory.
 const IN_FLIGHT: usize = 8;
@@ -35,9 +34,9 @@ const LINE_BYTES_MAX: usize = UPLOAD_BODY_BYTES_MAX;
 /// 404 no such corpus. What is wrong with a line is said in its result.
 pub(super) async fn batch(State(app): State<App>, opened: Opened<Write>, body: Body) -> Response {
     let lines = lines(body.into_data_stream(), app.limits().upload_timeout);
-    let corpus = opened.corpus;
+    let opened = Arc::new(opened);
     let results =
-        lines.map(move |line| write(Arc::clone(&corpus), line)).buffer_unordered(IN_FLIGHT).map(|result| {
+        lines.map(move |line| write(Arc::clone(&opened), line)).buffer_unordered(IN_FLIGHT).map(|result| {
             serde_json::to_vec(&result).map(|mut line| {
                 line.push(b'\n');
                 Bytes::from(line)
@@ -52,7 +51,7 @@ struct Line {
     text: Result<Bytes, Refused>,
 }
 
-async fn write(corpus: Arc<Corpus>, Line { number, text }: Line) -> WriteResult {
+async fn write(opened: Arc<Opened<Write>>, Line { number, text }: Line) -> WriteResult {
     // The id may be readable where the rest is not.
     #[derive(Deserialize)]
     struct Named {
@@ -65,7 +64,7 @@ async fn write(corpus: Arc<Corpus>, Line { number, text }: Line) -> WriteResult 
     let written = async {
         let line: BatchLine = json::parse(&text.clone()?)?;
         let document = new_document(line.document)?;
-        Ok::<_, Refused>(corpus.put(line.id, document).await?)
+        opened.put(line.id, document).await
     };
     match written.await {
         Ok(written) => WriteResult::Written(written),

@@ -19,14 +19,14 @@ use crate::corpus::NewDocument;
 /// `PUT /v1/corpora/{corpus}/documents/{id}`: writes a document sent as JSON.
 ///
 /// # Errors
-/// 400 an id or field out of bounds; 404 no such corpus; 422 content that cannot be read; 507 no room.
+/// 400 an id or field out of bounds; 403 a document of this id that the caller may not read; 404 no such corpus; 422 content that cannot be read; 507 no room.
 pub(super) async fn put(
     opened: Opened<Write>,
     AskedDocument(id): AskedDocument,
     JsonBody(document): JsonBody<PutDocument>,
 ) -> Result<Response, Refused> {
     let document = new_document(document)?;
-    Ok(written(&opened.corpus, opened.corpus.put(id, document).await?))
+    Ok(written(&opened.corpus, opened.put(id, document).await?))
 }
 
 /// A document sent as JSON, checked.

@@ -124,6 +124,7 @@ impl From<CorpusError> for Refused {
             CorpusError::Embed(error) => return error.clone().into(),
             CorpusError::Exists | CorpusError::TooMany => (Kind::CorpusExists, error.to_string()),
             CorpusError::DocumentNotFound => (Kind::DocumentNotFound, error.to_string()),
+            CorpusError::DocumentProtected => (Kind::DocumentProtected, error.to_string()),
             CorpusError::PageSize => (Kind::InvalidRequest, error.to_string()),
             CorpusError::Unreadable(ExtractError::Busy) => (Kind::Overloaded, ExtractError::Busy.to_string()),
             CorpusError::Unreadable(reason) => (Kind::UnreadableDocument, reason.to_string()),

@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use perigee_shared::caller::Caller;
+use perigee_shared::document::Written;
 use perigee_shared::header::MIN_EPOCH;
 use perigee_shared::id::{CorpusName, DocumentId, Epoch};
 use perigee_shared::limits::MIN_EPOCH_WAIT_MS_MAX;
@@ -17,10 +18,10 @@ use perigee_shared::question::InvalidQuestion;
 use tokio::time::Instant;
 
 use super::App;
-use super::admit::{Admitted, Demand};
+use super::admit::{Admitted, Demand, Write};
 use super::deadline::Deadline;
 use super::error::Refused;
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, NewDocument};
 
 /// The corpus of the path's `{corpus}`, no older than the caller's `Perigee-Min-Epoch`.
 pub(super) struct Opened<D: Demand> {
@@ -42,6 +43,16 @@ impl<D: Demand> FromRequestParts<App> for Opened<D> {
         let corpus = open(app, &caller, &name)?;
         wait_for_min_epoch(&corpus, &parts.headers, deadline).await?;
         Ok(Self { caller, corpus, name, demand: PhantomData })
+    }
+}
+
+impl Opened<Write> {
+    /// Writes a document for this caller.
+    ///
+    /// # Errors
+    /// It is refused, could not be written, or would replace one that the caller may not read.
+    pub(super) async fn put(&self, id: DocumentId, document: NewDocument) -> Result<Written, Refused> {
+        Ok(self.corpus.put_as(&self.caller.audience, id, document).await?)
     }
 }
 

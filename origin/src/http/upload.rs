@@ -49,7 +49,7 @@ pub(super) async fn upload(
     while let Some(field) = form.next_field().await.map_err(broken_form)? {
         match field.file_name().map(str::to_owned) {
             None => attributes.read(field).await?,
-            Some(name) => results.extend(write_file(&opened.corpus, &attributes, &name, field).await?),
+            Some(name) => results.extend(write_file(&opened, &attributes, &name, field).await?),
         }
     }
     reply(&opened.corpus, results)
@@ -109,7 +109,7 @@ impl Attributes {
 }
 
 async fn write_file(
-    corpus: &Corpus,
+    opened: &Opened<Write>,
     attributes: &Attributes,
     name: &str,
     field: Field<'_>,
@@ -117,7 +117,7 @@ async fn write_file(
     let content_type = field.content_type().map(str::to_owned);
     let content = field.bytes().await.map_err(broken_form)?;
     if is_json_lines(name, content_type.as_deref()) {
-        return Ok(write_lines(corpus, attributes, name, &content).await);
+        return Ok(write_lines(opened, attributes, name, &content).await);
     }
     let written = async {
         let id = DocumentId::from_path(name)
@@ -126,14 +126,14 @@ async fn write_file(
             let detail = "files can be md, txt, html, pdf, docx, csv, json or jsonl";
             Refused::new(ProblemKind::UnsupportedMediaType, detail)
         })?;
-        Ok(corpus.put(id, attributes.document(format, content)).await?)
+        opened.put(id, attributes.document(format, content)).await
     };
     Ok(vec![result(name, written.await)])
 }
 
 /// One document a line; the results in the lines' order.
 async fn write_lines(
-    corpus: &Corpus,
+    opened: &Opened<Write>,
     attributes: &Attributes,
     name: &str,
     content: &[u8],
@@ -144,7 +144,7 @@ async fn write_lines(
     }
     let write = async |line: Result<JsonLine, JsonLineError>| {
         let (number, written) = match line {
-            Ok(line) => (line.line, write_line(corpus, attributes, line).await),
+            Ok(line) => (line.line, write_line(opened, attributes, line).await),
             Err(error) => (error.line, Err(Refused::new(ProblemKind::UnreadableDocument, error.reason))),
         };
         result(&format!("{name}, line {number}"), written)
@@ -152,7 +152,11 @@ async fn write_lines(
     futures::stream::iter(json_lines(content)).map(write).buffered(LINES_IN_FLIGHT).collect().await
 }
 
-async fn write_line(corpus: &Corpus, attributes: &Attributes, line: JsonLine) -> Result<Written, Refused> {
+async fn write_line(
+    opened: &Opened<Write>,
+    attributes: &Attributes,
+    line: JsonLine,
+) -> Result<Written, Refused> {
     let JsonLine { line: _, id, title, url, format, text, metadata, audience } = line;
     let id =
         DocumentId::new(id).map_err(|error| Refused::new(ProblemKind::InvalidRequest, error.to_string()))?;
@@ -162,7 +166,7 @@ async fn write_line(corpus: &Corpus, attributes: &Attributes, line: JsonLine) ->
     // What a line says of itself goes over what the form says of all; labels only ever come on top.
     document.metadata.extend(metadata);
     document.audience.extend(audience);
-    Ok(corpus.put(id, document).await?)
+    opened.put(id, document).await
 }
 
 fn result(name: &str, written: Result<Written, Refused>) -> WriteResult {

@@ -173,6 +173,13 @@ async fn a_labelled_document_is_shown_only_to_who_holds_the_label() {
     }
     let outsider = operator.clone().with("perigee-audience", "other");
     assert_eq!(outsider.delete(path).await.status, 404);
+    let takeover = json!({"content": "The code is 0000."});
+    let refused = outsider.put(path, &takeover).await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (403, Some("document_protected")));
+    let line = json!({"id": "code", "content": "The code is 0000."}).to_string();
+    let refused = outsider.post("/v1/corpora/docs/documents:batch", line).await;
+    assert!(refused.body.contains("document_protected"), "{refused:?}");
+    assert!(operator.get(path).await.body.contains("4711"));
     assert_eq!(operator.get(path).await.status, 200);
     assert_eq!(operator.clone().with("perigee-audience", "a b").get(path).await.status, 400);
     assert_eq!(operator.clone().with("perigee-tenant", "A B").get(path).await.status, 400);
