@@ -1,6 +1,8 @@
 //! Documents, corpora and searches through the edge, and what the edge says of itself.
 
-use anyhow::Result;
+use std::io::Write;
+
+use anyhow::{Context, Result};
 use perigee_tests::stage::Stage;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -50,26 +52,69 @@ async fn documents_are_written_listed_read_and_deleted() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_an_upload_the_unreadable_file_is_refused_by_name_and_the_rest_goes_on() -> Result<()> {
+async fn in_an_upload_hostile_files_are_refused_by_name_and_the_rest_goes_on() -> Result<()> {
     let stage = Stage::start()?;
     let client = stage.client("acme")?;
     client.fill("docs", &[]).await?;
-    let form = reqwest::multipart::Form::new()
-        .part(
-            "file",
-            reqwest::multipart::Part::bytes(b"# Good\n\nThis is readable.\n".to_vec()).file_name("good.md"),
-        )
-        .part("file", reqwest::multipart::Part::bytes(b"not a pdf".to_vec()).file_name("bad.pdf"))
-        .part("file", reqwest::multipart::Part::bytes(b"a,b\n1,2\n".to_vec()).file_name("table.csv"));
+    let files: [(&str, Vec<u8>); 5] = [
+        ("good.md", b"# Good\n\nThis is readable.\n".to_vec()),
+        ("bad.pdf", b"not a pdf".to_vec()),
+        ("locked.pdf", encrypted_pdf()),
+        ("bomb.docx", zip_bomb()?),
+        ("table.csv", b"a,b\n1,2\n".to_vec()),
+    ];
+    let mut form = reqwest::multipart::Form::new();
+    for (name, bytes) in files {
+        form = form.part("file", reqwest::multipart::Part::bytes(bytes).file_name(name));
+    }
     let reply = client.request(Method::POST, "/v1/corpora/docs/documents").multipart(form).send().await?;
     assert_eq!(reply.status(), 200);
-    let results: Value = reply.json().await?;
-    let text = results.to_string();
-    assert!(text.contains("good.md") && text.contains("table.csv"), "{text}");
-    assert!(text.contains("bad.pdf") && text.contains("unreadable_document"), "{text}");
+    let body: Value = reply.json().await?;
+    let results = body["data"].as_array().context("no results")?;
+    let result = |name: &str| results.iter().find(|result| result["name"] == name || result["id"] == name);
+    for (name, why) in
+        [("bad.pdf", "begin"), ("locked.pdf", "encrypted"), ("bomb.docx", "bytes when unpacked")]
+    {
+        let error = &result(name).with_context(|| format!("no result for {name}: {body}"))?["error"];
+        assert_eq!(error["code"], "unreadable_document", "{name}: {error}");
+        assert!(error["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{name}: {error}");
+    }
+    for name in ["good.md", "table.csv"] {
+        assert_eq!(result(name).map(|result| &result["outcome"]), Some(&json!("created")), "{name}: {body}");
+    }
     let corpus = client.get("/v1/corpora/docs").await?.expect(200)?.json()?;
     assert_eq!(corpus["documents"], 2);
     Ok(())
+}
+
+/// A PDF under a password, written out by hand.
+fn encrypted_pdf() -> Vec<u8> {
+    let secret = "01".repeat(32);
+    let objects = [
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        "<</Type/Pages/Kids[]/Count 0>>".to_owned(),
+        format!("<</Filter/Standard/V 1/R 2/P -4/O<{secret}>/U<{secret}>>>"),
+    ];
+    let mut pdf = b"%PDF-1.4\n".to_vec();
+    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
+    for (number, object) in objects.iter().enumerate() {
+        table.push_str(&format!("{:010} 00000 n \n", pdf.len()));
+        pdf.extend(format!("{} 0 obj\n{object}\nendobj\n", number + 1).bytes());
+    }
+    let (start, size, id) = (pdf.len(), objects.len() + 1, "03".repeat(16));
+    let trailer = format!("trailer\n<</Root 1 0 R/Encrypt 3 0 R/ID[<{id}><{id}>]/Size {size}>>\n");
+    pdf.extend(format!("{table}{trailer}startxref\n{start}\n%%EOF\n").bytes());
+    pdf
+}
+
+/// A DOCX of some hundred kilobytes that unpacks to a hundred megabytes.
+fn zip_bomb() -> Result<Vec<u8>> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("word/document.xml", zip::write::SimpleFileOptions::default())?;
+    for _ in 0..100 {
+        archive.write_all(&vec![b' '; 1 << 20])?;
+    }
+    Ok(archive.finish()?.into_inner())
 }
 
 #[tokio::test(flavor = "multi_thread")]
