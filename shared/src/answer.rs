@@ -33,7 +33,7 @@ impl Answer {
         self.finish == Finish::Stop
             && match self.generator {
                 Generator::Extractive | Generator::Upstream => true,
-                Generator::Refusal => false,
+                Generator::Substitute | Generator::Refusal => false,
             }
     }
 }
@@ -67,6 +67,8 @@ pub enum Generator {
     Extractive,
     /// The upstream model.
     Upstream,
+    /// Sentences of the documents, because the upstream failed: good for this asker, not worth keeping.
+    Substitute,
     /// Nobody: the evidence was too weak, and the text says so.
     Refusal,
 }

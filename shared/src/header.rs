@@ -31,6 +31,8 @@ pub enum CacheOutcome {
     Miss,
     /// There was an answer, but the corpus has changed since, or nobody knows.
     Stale,
+    /// The model server failed; sentences of the documents are the answer.
+    Substitute,
     /// The caller asked for it (`no-cache`, `max-age`) or the route has no cache.
     Bypass,
 }
@@ -45,6 +47,7 @@ impl CacheOutcome {
             Self::Collapsed => "fwd=miss; collapsed",
             Self::Miss => "fwd=miss",
             Self::Stale => "fwd=stale",
+            Self::Substitute => "fwd=miss; detail=substitute",
             Self::Bypass => "fwd=bypass",
         };
         format!("{cache}; {parameters}")
@@ -59,6 +62,7 @@ impl CacheOutcome {
             Self::Collapsed => "collapsed",
             Self::Miss => "miss",
             Self::Stale => "stale",
+            Self::Substitute => "substitute",
             Self::Bypass => "bypass",
         }
     }

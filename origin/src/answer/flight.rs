@@ -207,6 +207,11 @@ impl Pilot {
         if fits { Ok(()) } else { Err(AnswerError::Upstream(UpstreamError::TooLong)) }
     }
 
+    /// Whether no word was said yet.
+    pub(super) fn is_silent(&self) -> bool {
+        self.flight.progress.borrow().text.is_empty()
+    }
+
     /// The text so far.
     pub(super) fn text(&self) -> String {
         self.flight.progress.borrow().text.clone()
@@ -315,6 +320,15 @@ impl AnswerStream {
             Ok(known) => known,
             Err(_) if self.receiver.borrow().begun => Err(AnswerError::Deadline),
             Err(_) => Err(AnswerError::Shed),
+        }
+    }
+
+    /// The answer, if it came at once instead of piece by piece.
+    pub(super) fn unspoken(&self) -> Option<Arc<Answer>> {
+        let progress = self.receiver.borrow();
+        match &progress.outcome {
+            Some(Ok(answer)) if progress.text.is_empty() => Some(Arc::clone(answer)),
+            Some(_) | None => None,
         }
     }
 

@@ -24,6 +24,7 @@ mod cite;
 mod flight;
 pub mod marks;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ use self::evidence::Grounds;
 pub use self::flight::{AnswerEvent, AnswerStream};
 use self::flight::{Boarding, Flights, Identity, Label, Pilot};
 pub use self::stamp::Stamp;
-pub use self::upstream::{InvalidUpstream, Upstream, UpstreamOptions};
+pub use self::upstream::{InvalidUpstream, TokenLimit, Upstream, UpstreamOptions};
 use crate::corpus::Corpus;
 use crate::embed::Embedder;
 use crate::retrieve::Retrieved;
@@ -57,15 +58,31 @@ const REFUSAL: &str = "The documents do not answer this question. Other words ma
 #[derive(Debug, Clone)]
 pub struct AnswerOptions {
     /// Bytes of kept answers, about.
-    pub cache_bytes_max: u64,
+    pub cache_bytes_max: NonZeroU64,
     /// How long an answer is kept at most after it was last checked.
     pub cache_ttl: Duration,
+    pub when_upstream_fails: WhenUpstreamFails,
+}
+
+/// What a caller gets when the model server fails before its first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUpstreamFails {
+    /// Sentences of the documents, marked in `Cache-Status` and not kept.
+    #[default]
+    Substitute,
+    /// The failure.
+    Refuse,
 }
 
 impl Default for AnswerOptions {
     /// 64 MiB are about 20,000 answers; a day covers what is asked again and again.
     fn default() -> Self {
-        Self { cache_bytes_max: 64 << 20, cache_ttl: Duration::from_secs(24 * 60 * 60) }
+        Self {
+            cache_bytes_max: const { NonZeroU64::new(64 << 20).unwrap() },
+            cache_ttl: Duration::from_secs(24 * 60 * 60),
+            when_upstream_fails: WhenUpstreamFails::default(),
+        }
     }
 }
 
@@ -80,6 +97,7 @@ struct Shared {
     cache: AnswerCache,
     flights: Flights,
     upstream: Option<Upstream>,
+    when_upstream_fails: WhenUpstreamFails,
     embedder: Embedder,
 }
 
@@ -103,8 +121,10 @@ impl Answers {
     /// Without an upstream, the built-in extractive generator answers.
     #[must_use]
     pub fn new(options: &AnswerOptions, upstream: Option<Upstream>, embedder: Embedder) -> Self {
-        let cache = AnswerCache::new(options.cache_bytes_max, options.cache_ttl);
-        Self { shared: Arc::new(Shared { cache, flights: Flights::default(), upstream, embedder }) }
+        let AnswerOptions { cache_bytes_max, cache_ttl, when_upstream_fails } = *options;
+        let cache = AnswerCache::new(cache_bytes_max.get(), cache_ttl);
+        let flights = Flights::default();
+        Self { shared: Arc::new(Shared { cache, flights, upstream, when_upstream_fails, embedder }) }
     }
 
     /// Answers one question, from what is kept if its evidence stands.
@@ -264,6 +284,10 @@ impl Shared {
             return Ok(Reply::Ready(stream.finished(asked.deadline).await?, outcome));
         }
         stream.begun(asked.deadline).await?;
+        if let Some(answer) = stream.unspoken() {
+            let substitute = answer.generator == Generator::Substitute;
+            return Ok(Reply::Ready(answer, if substitute { CacheOutcome::Substitute } else { outcome }));
+        }
         Ok(Reply::Stream(stream, outcome, asked.identity.key))
     }
 
@@ -274,26 +298,39 @@ impl Shared {
         query: &str,
         grounds: &Grounds,
     ) -> Result<Answer, AnswerError> {
-        let (written, generator) = match &self.upstream {
-            Some(upstream) => {
-                let tokenizer = self.embedder.tokenizer();
-                let written = dictate::write(upstream, &pilot, question, &grounds.hits, &tokenizer).await?;
-                (written, Generator::Upstream)
-            }
+        let generator = match &self.upstream {
             None => {
                 pilot.begin();
-                let begun = Instant::now();
-                let written = extractive::write(question, query, &grounds.hits, &self.embedder).await?;
-                metrics::histogram!("perigee_stage_duration_seconds", "stage" => "generate")
-                    .record(begun.elapsed());
-                if written.text.is_empty() && written.finish == Finish::Stop {
-                    // Passages of nothing but markup: there is no sentence to show.
-                    return Ok(self.refusal(question, pilot.label().clone(), grounds));
+                Generator::Extractive
+            }
+            Some(upstream) => {
+                let tokenizer = self.embedder.tokenizer();
+                match dictate::write(upstream, &pilot, question, &grounds.hits, &tokenizer).await {
+                    Ok(written) => {
+                        return Ok(finish(pilot.label().clone(), grounds, written, Generator::Upstream));
+                    }
+                    Err(AnswerError::Upstream(_)) if self.substitutes() && pilot.is_silent() => {
+                        Generator::Substitute
+                    }
+                    Err(error) => return Err(error),
                 }
-                (written, Generator::Extractive)
             }
         };
+        let begun = Instant::now();
+        let written = extractive::write(question, query, &grounds.hits, &self.embedder).await?;
+        metrics::histogram!("perigee_stage_duration_seconds", "stage" => "generate").record(begun.elapsed());
+        if written.text.is_empty() && written.finish == Finish::Stop {
+            // Passages of nothing but markup: there is no sentence to show.
+            return Ok(self.refusal(question, pilot.label().clone(), grounds));
+        }
         Ok(finish(pilot.label().clone(), grounds, written, generator))
+    }
+
+    fn substitutes(&self) -> bool {
+        match self.when_upstream_fails {
+            WhenUpstreamFails::Substitute => true,
+            WhenUpstreamFails::Refuse => false,
+        }
     }
 
     fn refusal(&self, question: &Question, label: Label, grounds: &Grounds) -> Answer {

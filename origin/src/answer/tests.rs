@@ -31,14 +31,20 @@ impl Desk {
         Self::with(upstream.map(options))
     }
 
+    /// Whose failing upstream is a failure.
     fn with(upstream: Option<UpstreamOptions>) -> Self {
+        Self::when(WhenUpstreamFails::Refuse, upstream)
+    }
+
+    fn when(when_upstream_fails: WhenUpstreamFails, upstream: Option<UpstreamOptions>) -> Self {
+        let options = AnswerOptions { when_upstream_fails, ..AnswerOptions::default() };
         let upstream = upstream.map(|options| Upstream::new(&options).unwrap());
         let hits = vec![
             hit(1, "Installing uv", "Intro. Install uv with the standalone installer. It needs no Python."),
             hit(2, "Cache", "uv keeps wheels in a cache. Clean it with `uv cache clean`."),
         ];
         Self {
-            answers: Answers::new(&AnswerOptions::default(), upstream, embedder()),
+            answers: Answers::new(&options, upstream, embedder()),
             hits,
             seen: Seen { incarnation: 1, epoch: Epoch::new(5) },
             searches: AtomicUsize::new(0),

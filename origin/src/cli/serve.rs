@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::End;
-use crate::answer::{AnswerOptions, Answers, Upstream};
+use crate::answer::{Answers, Upstream};
 use crate::config::Config;
 use crate::corpus::{Corpora, OpenOptions, Progress};
 use crate::embed::{EmbedOptions, Embedder};
@@ -27,7 +27,9 @@ Environment, each over the key of the same name in perigee.toml:
   PERIGEE_ONNXRUNTIME     ONNX Runtime's shared library; ORT_DYLIB_PATH does the same
   PERIGEE_EDGE_SECRETS    what edges sign with; two, separated by a comma, during a rotation
   PERIGEE_OPERATOR_TOKEN  may do everything
-  PERIGEE_UPSTREAM_BASE_URL, _API_KEY, _MODEL, _CONNECT_TIMEOUT, _FIRST_TOKEN_TIMEOUT, _WHOLE_TIMEOUT
+  PERIGEE_UPSTREAM_BASE_URL, _API_KEY, _MODEL, _CONNECT_TIMEOUT, _FIRST_TOKEN_TIMEOUT, _WHOLE_TIMEOUT,
+      _CONCURRENCY, _TOKEN_LIMIT max_tokens or max_completion_tokens
+  PERIGEE_ANSWERS_CACHE_BYTES [64 MiB], _CACHE_TTL [24h], _WHEN_UPSTREAM_FAILS substitute or refuse
   PERIGEE_LIMITS_CONCURRENT_REQUESTS, _QUEUED_REQUESTS, _QUEUE_WAIT, _CONNECTIONS, _HEADER_TIMEOUT,
       _QUESTION_TIMEOUT, _UPLOAD_TIMEOUT, _WRITE_TIMEOUT, _DRAIN_ANNOUNCE, _DRAIN_TIMEOUT
   PERIGEE_LOG_FILTER [info], PERIGEE_LOG_FORMAT auto, json or text
@@ -88,7 +90,7 @@ async fn open(app: App, config: Config, failed: oneshot::Sender<anyhow::Error>) 
 
 async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
     let upstream = config.upstream()?.map(|config| Upstream::new(&config)).transpose()?;
-    let Config { data_dir, model_dir, onnxruntime, .. } = config;
+    let Config { data_dir, model_dir, onnxruntime, answers, .. } = config;
     app.phases().progress("loading the embedding model");
     let load =
         move || Embedder::load(EmbedOptions { model_dir, runtime_library: onnxruntime, threads: None });
@@ -103,7 +105,7 @@ async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
     let options =
         OpenOptions { data_dir, embedder: embedder.clone(), on_progress: std::sync::Arc::new(on_progress) };
     let corpora = Corpora::open(options).await?;
-    let answers = Answers::new(&AnswerOptions::default(), upstream, embedder);
+    let answers = Answers::new(&answers.options(), upstream, embedder);
     Ok(Services { corpora, answers })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Config, ConfigError, LogFormat, Secret};
+use crate::answer::{TokenLimit, WhenUpstreamFails};
 
 const PREFIX: &str = "PERIGEE_";
 
@@ -64,7 +65,7 @@ const COUNT: Expected = "must be a whole number, at least 1";
 const UNKNOWN: Expected = "is not known; `perigee serve --help` lists those that are";
 
 fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
-    let Config { limits, upstream, .. } = config;
+    let Config { limits, answers, upstream, .. } = config;
     match key {
         // Read before everything else.
         "CONFIG" => {}
@@ -90,6 +91,15 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         "LIMITS_WRITE_TIMEOUT" => limits.write_timeout = duration(value)?,
         "LIMITS_DRAIN_ANNOUNCE" => limits.drain_announce = duration(value)?,
         "LIMITS_DRAIN_TIMEOUT" => limits.drain_timeout = duration(value)?,
+        "ANSWERS_CACHE_BYTES" => answers.cache_bytes = Some(value.parse().map_err(|_| COUNT)?),
+        "ANSWERS_CACHE_TTL" => answers.cache_ttl = Some(duration(value)?),
+        "ANSWERS_WHEN_UPSTREAM_FAILS" => {
+            answers.when_upstream_fails = match value {
+                "substitute" => WhenUpstreamFails::Substitute,
+                "refuse" => WhenUpstreamFails::Refuse,
+                _ => return Err("must be substitute or refuse"),
+            }
+        }
         "UPSTREAM_BASE_URL" => upstream.base_url = text(value),
         "UPSTREAM_API_KEY" => upstream.api_key = secret(value),
         "UPSTREAM_MODEL" => upstream.model = text(value),
@@ -97,6 +107,13 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         "UPSTREAM_FIRST_TOKEN_TIMEOUT" => upstream.first_token_timeout = Some(duration(value)?),
         "UPSTREAM_WHOLE_TIMEOUT" => upstream.whole_timeout = Some(duration(value)?),
         "UPSTREAM_CONCURRENCY" => upstream.concurrency = Some(value.parse().map_err(|_| COUNT)?),
+        "UPSTREAM_TOKEN_LIMIT" => {
+            upstream.token_limit = match value {
+                "max_tokens" => TokenLimit::MaxTokens,
+                "max_completion_tokens" => TokenLimit::MaxCompletionTokens,
+                _ => return Err("must be max_tokens or max_completion_tokens"),
+            }
+        }
         "LOG_FILTER" => config.log.filter = value.to_owned(),
         "LOG_FORMAT" => {
             config.log.format = match value {

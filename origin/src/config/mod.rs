@@ -6,7 +6,7 @@ mod environment;
 mod secret;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 pub use self::environment::Environment;
 pub use self::secret::Secret;
-use crate::answer::UpstreamOptions;
+use crate::answer::{AnswerOptions, TokenLimit, UpstreamOptions, WhenUpstreamFails};
 
 /// The configuration file that is read when none is named.
 pub const FILE: &str = "perigee.toml";
@@ -39,6 +39,7 @@ pub struct Config {
     /// Whoever holds it may do everything in every tenant.
     pub operator_token: Option<Secret>,
     pub limits: Limits,
+    pub answers: AnswerSettings,
     /// The model server that writes answers; absent: answers are sentences of the documents.
     pub upstream: UpstreamSettings,
     pub log: LogConfig,
@@ -56,6 +57,7 @@ impl Default for Config {
             edge_secrets: Vec::new(),
             operator_token: None,
             limits: Limits::default(),
+            answers: AnswerSettings::default(),
             upstream: UpstreamSettings::default(),
             log: LogConfig::default(),
             client: ClientConfig::default(),
@@ -114,6 +116,32 @@ impl Default for Limits {
     }
 }
 
+/// How answers are kept, and what is answered when there is no way to make one.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerSettings {
+    /// Bytes of memory for kept answers.
+    pub cache_bytes: Option<NonZeroU64>,
+    /// How long an answer is kept at most after it was last checked.
+    #[serde(with = "humantime_serde")]
+    pub cache_ttl: Option<Duration>,
+    pub when_upstream_fails: WhenUpstreamFails,
+}
+
+impl AnswerSettings {
+    /// What is not set is left to the defaults of answering itself.
+    #[must_use]
+    pub fn options(self) -> AnswerOptions {
+        let Self { cache_bytes, cache_ttl, when_upstream_fails } = self;
+        let default = AnswerOptions::default();
+        AnswerOptions {
+            cache_bytes_max: cache_bytes.unwrap_or(default.cache_bytes_max),
+            cache_ttl: cache_ttl.unwrap_or(default.cache_ttl),
+            when_upstream_fails,
+        }
+    }
+}
+
 /// An OpenAI-compatible model server. Without `base_url` and `model` there is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -131,6 +159,8 @@ pub struct UpstreamSettings {
     pub whole_timeout: Option<Duration>,
     /// Answers generated at one time; more wait for their turn.
     pub concurrency: Option<NonZeroUsize>,
+    /// The field that carries the most tokens of an answer: `max_tokens` or `max_completion_tokens`.
+    pub token_limit: TokenLimit,
 }
 
 impl UpstreamSettings {
@@ -144,6 +174,7 @@ impl UpstreamSettings {
             first_token_timeout,
             whole_timeout,
             concurrency,
+            token_limit,
         } = self;
         let (base_url, model) = match (base_url, model) {
             (Some(base_url), Some(model)) => (base_url, model),
@@ -162,6 +193,7 @@ impl UpstreamSettings {
         config.first_token_timeout = first_token_timeout.unwrap_or(config.first_token_timeout);
         config.whole_timeout = whole_timeout.unwrap_or(config.whole_timeout);
         config.concurrency = concurrency.unwrap_or(config.concurrency);
+        config.token_limit = *token_limit;
         Ok(Some(config))
     }
 }

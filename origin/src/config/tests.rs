@@ -84,3 +84,17 @@ fn the_environment_goes_over_the_file() {
     assert_eq!((upstream.model.as_str(), upstream.whole_timeout), ("n", Duration::from_secs(7)));
     assert_eq!(config.edge_secrets.len(), 2);
 }
+
+#[test]
+fn answers_are_kept_as_configured() {
+    let file = "[answers]\ncache_bytes = 1000\ncache_ttl = \"1h\"\nwhen_upstream_fails = \"refuse\"\n";
+    let options = load(file, &Environment::default()).unwrap().answers.options();
+    assert_eq!((options.cache_bytes_max.get(), options.cache_ttl), (1_000, Duration::from_secs(3_600)));
+    assert_eq!(options.when_upstream_fails, WhenUpstreamFails::Refuse);
+    let file = "[upstream]\nbase_url = \"http://a/v1\"\nmodel = \"m\"\n";
+    let environment = Environment::of([("PERIGEE_UPSTREAM_TOKEN_LIMIT", "max_completion_tokens")]);
+    let upstream = load(file, &environment).unwrap().upstream().unwrap().unwrap();
+    assert_eq!(upstream.token_limit, TokenLimit::MaxCompletionTokens);
+    insta::assert_snapshot!(refused_variable("PERIGEE_ANSWERS_CACHE_BYTES", "0"), @"the environment variable PERIGEE_ANSWERS_CACHE_BYTES must be a whole number, at least 1");
+    insta::assert_snapshot!(refused_variable("PERIGEE_ANSWERS_WHEN_UPSTREAM_FAILS", "panic"), @"the environment variable PERIGEE_ANSWERS_WHEN_UPSTREAM_FAILS must be substitute or refuse");
+}

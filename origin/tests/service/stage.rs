@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use perigee_origin::answer::{AnswerOptions, Answers, Upstream, UpstreamOptions};
+use perigee_origin::answer::{AnswerOptions, Answers, Upstream, UpstreamOptions, WhenUpstreamFails};
 use perigee_origin::config::{Limits, Secret};
 use perigee_origin::corpus::{Corpora, OpenOptions};
 use perigee_origin::embed::{EmbedOptions, Embedder};
@@ -155,7 +155,9 @@ impl Stage {
         };
         let corpora = Corpora::open(options).await.unwrap();
         let upstream = upstream.map(|url| Upstream::new(&UpstreamOptions::new(url, "scripted")).unwrap());
-        let answers = Answers::new(&AnswerOptions::default(), upstream, embedder);
+        let answers =
+            AnswerOptions { when_upstream_fails: WhenUpstreamFails::Refuse, ..AnswerOptions::default() };
+        let answers = Answers::new(&answers, upstream, embedder);
         stage.app.ready(Services { corpora, answers });
         stage
     }

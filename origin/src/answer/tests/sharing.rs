@@ -46,6 +46,26 @@ async fn a_failure_in_the_middle_ends_every_stream_and_is_not_kept() {
 }
 
 #[tokio::test]
+async fn where_the_upstream_fails_before_its_first_word_the_documents_speak_and_that_is_not_kept() {
+    let failing = Script::stream([Step::Wait, Step::HangUp]);
+    let server = Scripted::start([failing, Script::says(&["Whole."])]).await;
+    let options = UpstreamOptions::new(&server.base_url, "m");
+    let desk = Desk::when(WhenUpstreamFails::Substitute, Some(options));
+    let ask = || desk.ask(asked(), CacheControl::default());
+    let (first, second, ()) = tokio::join!(ask(), ask(), async {
+        server.asked().await;
+        server.go();
+    });
+    for reply in [first, second] {
+        let Ok(Reply::Ready(answer, outcome)) = reply else { panic!("no whole answer: {reply:?}") };
+        assert_eq!((answer.generator, outcome), (Generator::Substitute, CacheOutcome::Substitute));
+        assert!(answer.text.contains("standalone installer") && !answer.citations.is_empty(), "{answer:?}");
+    }
+    assert_eq!(desk.asked().await.0.text, "Whole.");
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
 async fn a_failure_before_the_first_word_is_an_error_for_all_who_wait() {
     let server = Scripted::start([Script::stream([Step::Wait, Step::HangUp])]).await;
     let desk = Desk::new(Some(&server));

@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use self::options::{InvalidUpstream, UpstreamOptions};
+pub use self::options::{InvalidUpstream, TokenLimit, UpstreamOptions};
 pub(super) use self::read::{Piece, Reading};
 use self::retry::RetryBudget;
 use super::error::UpstreamError;
@@ -37,6 +37,7 @@ pub struct Upstream {
     client: Client,
     endpoint: Url,
     model: String,
+    token_limit: TokenLimit,
     first_token_timeout: Duration,
     whole_timeout: Duration,
     turns: Arc<Semaphore>,
@@ -71,6 +72,7 @@ impl Upstream {
             client,
             endpoint,
             model: options.model.clone(),
+            token_limit: options.token_limit,
             first_token_timeout: options.first_token_timeout,
             whole_timeout: options.whole_timeout,
             turns: Arc::new(Semaphore::new(options.concurrency.get())),
@@ -95,7 +97,7 @@ impl Upstream {
         let started = Instant::now();
         let whole_by = started + self.whole_timeout;
         let first_token_by = (started + self.first_token_timeout).min(whole_by);
-        let request = wire::Request::new(&self.model, messages, &question.options);
+        let request = wire::Request::new(&self.model, self.token_limit, messages, &question.options);
         let body = serde_json::to_vec(&request).map_err(|_| UpstreamError::Unreadable)?;
         let response = self.open(body.into(), first_token_by).await?;
         Ok(Reading::new(response, first_token_by, whole_by))

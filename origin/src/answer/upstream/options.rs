@@ -26,6 +26,18 @@ pub struct UpstreamOptions {
     pub whole_timeout: Duration,
     /// Answers generated at one time; more wait for their turn.
     pub concurrency: NonZeroUsize,
+    pub token_limit: TokenLimit,
+}
+
+/// The field by which a server takes the most tokens of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenLimit {
+    /// OpenAI's older name, which nearly every compatible server knows.
+    #[default]
+    MaxTokens,
+    /// The newer one, which OpenAI's reasoning models insist on.
+    MaxCompletionTokens,
 }
 
 impl UpstreamOptions {
@@ -42,6 +54,7 @@ impl UpstreamOptions {
             first_token_timeout: Duration::from_secs(20),
             whole_timeout: Duration::from_secs(120),
             concurrency: CONCURRENCY,
+            token_limit: TokenLimit::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use perigee_shared::answer::{Finish, Usage};
 use perigee_shared::question::Options;
 use serde::{Deserialize, Serialize};
 
+use super::options::TokenLimit;
 use crate::answer::error::UpstreamError;
 use crate::answer::prompt::Message;
 
@@ -21,6 +22,8 @@ pub(super) struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     presence_penalty: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_penalty: Option<f32>,
@@ -36,9 +39,18 @@ struct StreamOptions {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(model: &'a str, messages: &'a [Message], options: &'a Options) -> Self {
+    pub(super) fn new(
+        model: &'a str,
+        token_limit: TokenLimit,
+        messages: &'a [Message],
+        options: &'a Options,
+    ) -> Self {
         let Options { temperature, top_p, max_tokens, presence_penalty, frequency_penalty, seed, stop } =
             options;
+        let (max_tokens, max_completion_tokens) = match token_limit {
+            TokenLimit::MaxTokens => (*max_tokens, None),
+            TokenLimit::MaxCompletionTokens => (None, *max_tokens),
+        };
         Self {
             model,
             messages,
@@ -46,7 +58,8 @@ impl<'a> Request<'a> {
             stream_options: StreamOptions { include_usage: true },
             temperature: *temperature,
             top_p: *top_p,
-            max_tokens: *max_tokens,
+            max_tokens,
+            max_completion_tokens,
             presence_penalty: *presence_penalty,
             frequency_penalty: *frequency_penalty,
             seed: *seed,
@@ -152,6 +165,15 @@ mod tests {
             said(r#"{"choices":[{"delta":{"content":null}}],"usage":null,"error":null}"#),
             Said::default()
         );
+    }
+
+    #[test]
+    fn the_limit_goes_by_the_name_that_the_server_knows() {
+        let options = Options { max_tokens: Some(7), ..Options::default() };
+        let sent = |limit| serde_json::to_value(Request::new("m", limit, &[], &options)).unwrap();
+        let (older, newer) = (sent(TokenLimit::MaxTokens), sent(TokenLimit::MaxCompletionTokens));
+        assert_eq!((&older["max_tokens"], older.get("max_completion_tokens")), (&7.into(), None));
+        assert_eq!((newer.get("max_tokens"), &newer["max_completion_tokens"]), (None, &7.into()));
     }
 
     #[test]
