@@ -9,6 +9,7 @@ pub mod telemetry;
 pub mod http;
 
 pub mod answer;
+mod answered;
 pub mod corpus;
 pub mod embed;
 pub mod eval;

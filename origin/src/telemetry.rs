@@ -99,6 +99,17 @@ fn describe() {
     describe_counter!("perigee_upstream_requests_total", "Calls of the model server.");
     describe_counter!("perigee_cache_requests_total", "Look-ups in each tier of cache.");
     describe_gauge!("perigee_corpus_epoch", "The number of a corpus's last change.");
+    describe_gauge!("perigee_answered_questions", "Answered questions of a corpus that are followed.");
+    describe_gauge!("perigee_answers_in_doubt", "Those of them that a change may have touched.");
+    describe_gauge!("perigee_certified_epoch_lag", "Epochs by which certification is behind the corpus.");
+    describe_counter!("perigee_answers_touched_total", "Answers that a change may have touched, by rule.");
+    describe_counter!(
+        "perigee_answers_rechecked_total",
+        "Answers whose question was retrieved again for that."
+    );
+    describe_counter!("perigee_answer_index_requests_total", "Answer indexes asked for, by what was sent.");
+    describe_counter!("perigee_answer_index_bytes_total", Unit::Bytes, "Bytes of answer indexes sent.");
+    describe_histogram!("perigee_answer_index_build_seconds", Unit::Seconds, "Making an answer index.");
     describe_gauge!("perigee_index_passages", "Passages of a corpus.");
     describe_counter!("perigee_shed_total", "Requests refused because the server was busy.");
     describe_gauge!("perigee_inflight_requests", "Requests that are being answered, streams included.");

@@ -7,6 +7,8 @@ pub const SIGNATURE: &str = "perigee-signature";
 pub const DEADLINE_MS: &str = "perigee-deadline-ms";
 /// On answers: the epoch that the answer was checked at. Always the corpus's current one at the origin.
 pub const EPOCH: &str = "perigee-epoch";
+/// On answer indexes: so many milliseconds ago the epoch of the index was the corpus's latest one.
+pub const INDEX_AGE_MS: &str = "perigee-index-age-ms";
 /// On requests: never answer from anything older.
 pub const MIN_EPOCH: &str = "perigee-min-epoch";
 /// On a generated stream: the key under which the finished answer can be fetched from the same origin.

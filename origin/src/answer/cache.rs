@@ -6,14 +6,17 @@ use std::time::Duration;
 use moka::sync::Cache;
 use perigee_shared::answer::{Answer, Citation};
 use perigee_shared::cache_control::CacheControl;
-use perigee_shared::id::Epoch;
+use perigee_shared::cache_key::CacheKey;
+use perigee_shared::id::{DocumentId, Epoch};
 
 use super::evidence::Grounds;
 use super::flight::Identity;
+use crate::answered::Standing;
 use crate::retrieve::Hit;
 
-/// What an entry costs beside its texts (estimated).
-const ENTRY_BYTES: usize = 512;
+/// What an entry costs beside its texts (estimated), here and among the answered questions: the passages of two
+/// candidate lists above all.
+const ENTRY_BYTES: usize = 3 << 10;
 
 /// A bounded cache of finished answers.
 #[derive(Debug, Clone)]
@@ -29,11 +32,21 @@ struct Entry {
 }
 
 impl AnswerCache {
-    pub(super) fn new(bytes_max: u64, ttl: Duration) -> Self {
+    /// `gone` is told of answers that are kept no longer: too many are, or they have become too old.
+    pub(super) fn new(
+        bytes_max: u64,
+        ttl: Duration,
+        gone: impl Fn(&Identity) + Send + Sync + 'static,
+    ) -> Self {
         let entries = Cache::builder()
             .max_capacity(bytes_max)
             .weigher(|_, entry: &Entry| u32::try_from(weight(&entry.answer)).unwrap_or(u32::MAX))
             .time_to_live(ttl)
+            .eviction_listener(move |of, _, cause| {
+                if cause.was_evicted() {
+                    gone(&of);
+                }
+            })
             .build();
         Self { entries }
     }
@@ -42,17 +55,45 @@ impl AnswerCache {
         self.entries.get(of).map(|entry| entry.answer)
     }
 
-    /// The answer, if nothing has changed since it was checked and the caller does not ask for a check.
+    /// The answers of one life of a corpus that rest on a document, and how many of that corpus are kept.
+    pub(super) fn resting_on(
+        &self,
+        incarnation: u64,
+        document: &DocumentId,
+    ) -> (usize, Vec<(CacheKey, Arc<Answer>)>) {
+        let mut looked_at = 0;
+        let mut resting = Vec::new();
+        for (of, entry) in self.entries.iter().filter(|(of, _)| of.incarnation == incarnation) {
+            looked_at += 1;
+            if entry.answer.evidence.passages().iter().any(|passage| passage.document == *document) {
+                resting.push((of.key, entry.answer));
+            }
+        }
+        (looked_at, resting)
+    }
+
+    /// The answer, if it is known to stand at `epoch` or later and the caller does not ask for a check.
     pub(super) fn fresh(
         &self,
         of: &Identity,
         epoch: Epoch,
+        standing: &Standing,
         control: CacheControl,
         now_s: u64,
     ) -> Option<Arc<Answer>> {
-        let answer = self.get(of)?;
-        let age_s = now_s.saturating_sub(answer.created_s);
-        (answer.epoch == epoch && control.allows_reuse_at(age_s)).then_some(answer)
+        let entry = self.entries.get(of)?;
+        let age_s = now_s.saturating_sub(entry.answer.created_s);
+        if !control.allows_reuse_at(age_s) {
+            return None;
+        }
+        if entry.answer.epoch >= epoch {
+            return Some(entry.answer);
+        }
+        // Of the passages that it rests on none has moved: its citations are right as they are.
+        let certified = standing.stands(&of.key, &entry.answer.evidence, epoch)?;
+        let answer = Arc::new(Answer { epoch: certified, ..Answer::clone(&entry.answer) });
+        self.entries.insert(*of, Entry { answer: Arc::clone(&answer), ..entry });
+        Some(answer)
     }
 
     /// The answer, if what was retrieved now is what it rests on: brought up to this epoch and to where the
@@ -75,11 +116,13 @@ impl AnswerCache {
         Some(answer)
     }
 
-    /// Keeps an answer, unless a later one is there.
-    pub(super) fn keep(&self, of: Identity, answer: &Arc<Answer>, evidence: &[Hit]) {
-        if self.entries.get(&of).is_none_or(|entry| entry.answer.epoch <= answer.epoch) {
+    /// Keeps an answer, unless a later one is there; whether it did.
+    pub(super) fn keep(&self, of: Identity, answer: &Arc<Answer>, evidence: &[Hit]) -> bool {
+        let latest = self.entries.get(&of).is_none_or(|entry| entry.answer.epoch <= answer.epoch);
+        if latest {
             self.entries.insert(of, Entry { answer: Arc::clone(answer), starts: starts(evidence) });
         }
+        latest
     }
 }
 

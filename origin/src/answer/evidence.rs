@@ -1,13 +1,14 @@
 //! Which passages an answer may rest on, and whether they are enough to answer at all.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use perigee_shared::evidence::{Evidence, PassageRef};
 use perigee_shared::id::Epoch;
 use perigee_shared::limits::EVIDENCE_PASSAGES_MAX;
 
 use super::words::{content_stems, words};
-use crate::retrieve::{Hit, Retrieved};
+use crate::retrieve::{Basis, Hit, Retrieved};
 
 /// Passages that are retrieved for an answer: twice the most it may rest on, so that near-duplicates can go.
 pub(super) const CANDIDATES: usize = 2 * EVIDENCE_PASSAGES_MAX;
@@ -36,6 +37,8 @@ pub(super) struct Grounds {
     pub(super) epoch: Epoch,
     pub(super) hits: Vec<Hit>,
     pub(super) strength: Strength,
+    /// What the retrieval rests on, where it is known.
+    pub(super) basis: Option<Arc<Basis>>,
 }
 
 /// How well the best passages fit the question.
@@ -57,7 +60,7 @@ impl Strength {
 impl Grounds {
     /// Chooses from what was retrieved for `query`.
     pub(super) fn choose(query: &str, retrieved: Retrieved) -> Self {
-        let Retrieved { epoch, hits } = retrieved;
+        let Retrieved { epoch, hits, basis } = retrieved;
         let similarity = hits
             .iter()
             .filter_map(|hit| hit.vector.map(|vector| vector.similarity.get()))
@@ -75,7 +78,7 @@ impl Grounds {
         }
         let hits: Vec<Hit> = chosen.into_iter().map(|(hit, _)| hit).collect();
         let coverage = coverage(query, &hits);
-        Self { epoch, hits, strength: Strength { similarity, coverage } }
+        Self { epoch, hits, strength: Strength { similarity, coverage }, basis }
     }
 
     /// What the answer's cache compares.
@@ -112,7 +115,7 @@ mod tests {
     use crate::answer::testing::hit;
 
     fn choose(query: &str, hits: Vec<Hit>) -> Grounds {
-        Grounds::choose(query, Retrieved { epoch: Epoch::new(7), hits })
+        Grounds::choose(query, Retrieved { epoch: Epoch::new(7), hits, basis: None })
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! The modules stand in the order in which a question meets them: its cache key, the answers kept, what to
 //! retrieve with, the evidence, one of two generators, and the one generation that all who ask the same share.
 
+mod adopt;
 mod error;
 mod stamp;
 mod words;
 
 mod cache;
 pub mod follow_up;
+mod recheck;
 
 mod evidence;
 
@@ -32,20 +34,23 @@ use perigee_shared::answer::{Answer, Finish, Generator};
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::cache_key::CacheKey;
 use perigee_shared::header::CacheOutcome;
-use perigee_shared::id::Epoch;
+use perigee_shared::id::{DocumentId, Epoch};
 use perigee_shared::question::Question;
 use perigee_shared::search::{Search, SearchMode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+pub use self::adopt::{IndexSize, Standings};
 use self::cache::AnswerCache;
 use self::compose::{Written, asked_tokens, tokens};
 pub use self::error::{AnswerError, UpstreamError};
 use self::evidence::Grounds;
 pub use self::flight::{AnswerEvent, AnswerStream};
 use self::flight::{Boarding, Flights, Identity, Label, Pilot};
+use self::recheck::supported;
 pub use self::stamp::Stamp;
 pub use self::upstream::{InvalidUpstream, TokenLimit, Upstream, UpstreamOptions};
+use crate::answered::{Registry, Standing};
 use crate::corpus::Corpus;
 use crate::embed::Embedder;
 use crate::retrieve::Retrieved;
@@ -76,10 +81,10 @@ pub enum WhenUpstreamFails {
 }
 
 impl Default for AnswerOptions {
-    /// 64 MiB are about 20,000 answers; a day covers what is asked again and again.
+    /// 128 MiB are about 20,000 answers; a day covers what is asked again and again.
     fn default() -> Self {
         Self {
-            cache_bytes_max: const { NonZeroU64::new(64 << 20).unwrap() },
+            cache_bytes_max: const { NonZeroU64::new(128 << 20).unwrap() },
             cache_ttl: Duration::from_secs(24 * 60 * 60),
             when_upstream_fails: WhenUpstreamFails::default(),
         }
@@ -95,10 +100,20 @@ pub struct Answers {
 #[derive(Debug)]
 struct Shared {
     cache: AnswerCache,
+    answered: Registry,
     flights: Flights,
     upstream: Option<Upstream>,
     when_upstream_fails: WhenUpstreamFails,
     embedder: Embedder,
+}
+
+/// A kept answer that rests on a certain document.
+#[derive(Debug)]
+pub struct RestingAnswer {
+    pub key: CacheKey,
+    pub answer: Arc<Answer>,
+    /// `None`: only the answer is known any more.
+    pub question: Option<Question>,
 }
 
 /// An answer, or one in the making.
@@ -121,10 +136,34 @@ impl Answers {
     /// Without an upstream, the built-in extractive generator answers.
     #[must_use]
     pub fn new(options: &AnswerOptions, upstream: Option<Upstream>, embedder: Embedder) -> Self {
+        Self::with(Registry::default(), options, upstream, embedder)
+    }
+
+    fn with(
+        answered: Registry,
+        options: &AnswerOptions,
+        upstream: Option<Upstream>,
+        embedder: Embedder,
+    ) -> Self {
         let AnswerOptions { cache_bytes_max, cache_ttl, when_upstream_fails } = *options;
-        let cache = AnswerCache::new(cache_bytes_max.get(), cache_ttl);
+        let forgetting = answered.clone();
+        let cache = AnswerCache::new(cache_bytes_max.get(), cache_ttl, move |of| {
+            if let Some(standing) = forgetting.find(of.incarnation) {
+                standing.forget(&of.key);
+            }
+        });
         let flights = Flights::default();
-        Self { shared: Arc::new(Shared { cache, flights, upstream, when_upstream_fails, embedder }) }
+        let shared = Shared { cache, answered, flights, upstream, when_upstream_fails, embedder };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The corpus's answered questions; from the first call on, its changes are followed.
+    pub(crate) fn standing(&self, corpus: &Corpus) -> Arc<Standing> {
+        let cache = self.shared.cache.clone();
+        self.shared.answered.follow(corpus, move |standing, corpus, answered, basis| {
+            let cache = cache.clone();
+            async move { recheck::recheck(&cache, &standing, &corpus, &answered, &basis).await }
+        })
     }
 
     /// Answers one question, from what is kept if its evidence stands.
@@ -142,6 +181,7 @@ impl Answers {
         control: CacheControl,
         deadline: Instant,
     ) -> Result<Reply, AnswerError> {
+        self.standing(corpus);
         let seen = Seen { incarnation: corpus.incarnation(), epoch: corpus.epoch() };
         let audience = question.audience.clone();
         let retrieve = async |search| Ok(corpus.search(&search, &audience).await?);
@@ -152,6 +192,15 @@ impl Answers {
     /// on. `None` if there is none, if it failed or may not be kept, or if it is not finished by the deadline.
     pub async fn finished(&self, corpus: &Corpus, key: CacheKey, deadline: Instant) -> Option<Arc<Answer>> {
         self.finished_of(Identity { incarnation: corpus.incarnation(), key }, deadline).await
+    }
+
+    /// The kept answers of a corpus that rest on a document, and how many were looked at.
+    #[must_use]
+    pub fn resting_on(&self, corpus: &Corpus, document: &DocumentId) -> (usize, Vec<RestingAnswer>) {
+        let standing = self.standing(corpus);
+        let (looked_at, resting) = self.shared.cache.resting_on(corpus.incarnation(), document);
+        let with_question = |(key, answer)| RestingAnswer { key, answer, question: standing.question(&key) };
+        (looked_at, resting.into_iter().map(with_question).collect())
     }
 
     async fn finished_of(&self, of: Identity, deadline: Instant) -> Option<Arc<Answer>> {
@@ -176,7 +225,8 @@ impl Answers {
         Work: Future<Output = Result<Retrieved, AnswerError>>,
     {
         let identity = Identity { incarnation: seen.incarnation, key: CacheKey::of(&question) };
-        let asked = Asked { identity, epoch: seen.epoch, question, control, deadline };
+        let standing = self.shared.answered.of(seen.incarnation, seen.epoch);
+        let asked = Asked { identity, epoch: seen.epoch, question, standing, control, deadline };
         let span = tracing::info_span!("answer", corpus = %asked.question.corpus, epoch = %seen.epoch);
         let reply = self.shared.answer(asked, retrieve).instrument(span).await;
         match &reply {
@@ -197,6 +247,8 @@ struct Asked {
     /// The corpus's epoch when the question arrived.
     epoch: Epoch,
     question: Question,
+    /// The questions of the same corpus that were answered.
+    standing: Arc<Standing>,
     control: CacheControl,
     deadline: Instant,
 }
@@ -210,9 +262,10 @@ impl Shared {
     where
         Work: Future<Output = Result<Retrieved, AnswerError>>,
     {
-        let Asked { identity, epoch, ref question, control, deadline } = asked;
+        let Asked { identity, epoch, ref question, ref standing, control, deadline } = asked;
         let kept = self.cache.get(&identity).is_some();
-        if let Some(answer) = self.cache.fresh(&identity, epoch, control, stamp::now_s()) {
+        if let Some(answer) = self.cache.fresh(&identity, epoch, standing, control, stamp::now_s()) {
+            standing.used(&identity.key);
             return Ok(Reply::Ready(answer, CacheOutcome::HitExact));
         }
         if control.only_if_cached && !kept {
@@ -228,7 +281,8 @@ impl Shared {
         let retrieval = retrieve(search(&query)).instrument(tracing::info_span!("retrieve"));
         let found = timeout_at(deadline, retrieval).await;
         let grounds = Grounds::choose(&query, found.map_err(|_| AnswerError::Deadline)??);
-        if let Some(answer) = self.cache.revalidate(&identity, &grounds) {
+        if let Some(answer) = self.revalidate(&asked, &query, &grounds) {
+            standing.used(&identity.key);
             return Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated));
         }
         if control.only_if_cached {
@@ -261,16 +315,29 @@ impl Shared {
     ) -> Boarding<Arc<Answer>> {
         let Asked { identity, ref question, control, .. } = *asked;
         let grounds = Arc::new(grounds);
-        let cached = || self.cache.revalidate(&identity, &grounds);
+        let cached = || self.revalidate(asked, &query, &grounds);
         let work = {
             let (generator, question, grounds) = (Arc::clone(self), question.clone(), Arc::clone(&grounds));
+            let query = query.clone();
             move |pilot| async move { generator.write(pilot, &question, &query, &grounds).await }
         };
         let store = {
-            let (cache, grounds) = (self.cache.clone(), Arc::clone(&grounds));
-            move |answer: &Arc<Answer>| cache.keep(identity, answer, &grounds.hits)
+            let (cache, grounds, query) = (self.cache.clone(), Arc::clone(&grounds), query.clone());
+            let (question, standing) = (question.clone(), Arc::clone(&asked.standing));
+            move |answer: &Arc<Answer>| {
+                if cache.keep(identity, answer, &grounds.hits)
+                    && let Some(supported) = supported(identity.key, &question, &query, answer, &grounds)
+                {
+                    standing.keep(&supported);
+                }
+            }
         };
         self.flights.board(identity, label, !control.no_store, cached, work, store)
+    }
+
+    /// The kept answer, if what was retrieved now is what it rests on.
+    fn revalidate(&self, asked: &Asked, query: &str, grounds: &Grounds) -> Option<Arc<Answer>> {
+        recheck::revalidate(&self.cache, &asked.standing, asked.identity, &asked.question, query, grounds)
     }
 
     /// Waits for what can be sent: the first words of the upstream, or the whole extractive answer.

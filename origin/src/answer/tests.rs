@@ -2,6 +2,7 @@
 
 mod library;
 mod measured;
+mod oracle;
 mod real;
 mod reuse;
 mod sharing;
@@ -63,7 +64,7 @@ impl Desk {
     ) -> Result<Reply, AnswerError> {
         let retrieve = |_| async {
             self.searches.fetch_add(1, Ordering::Relaxed);
-            Ok(Retrieved { epoch: self.seen.epoch, hits: self.hits.clone() })
+            Ok(Retrieved { epoch: self.seen.epoch, hits: self.hits.clone(), basis: None })
         };
         self.answers.answer_from(self.seen, retrieve, question, control, deadline).await
     }

@@ -1,10 +1,14 @@
 //! What a corpus's writer and its readers share.
 
+use std::sync::Arc;
+
 use perigee_shared::id::{CorpusName, TenantId};
+use tokio::sync::broadcast;
 
 use super::commit;
 use super::database::Database;
 use super::error::CorpusError;
+use super::shift::Shift;
 use crate::retrieve::Views;
 
 pub(crate) struct Core {
@@ -14,6 +18,8 @@ pub(crate) struct Core {
     pub(crate) created_at: String,
     pub(crate) database: Database,
     pub(crate) views: Views,
+    /// Told of every step of the views, where somebody listens.
+    pub(crate) shifts: broadcast::Sender<Arc<Shift>>,
 }
 
 impl Core {

@@ -55,7 +55,8 @@ fn prepare(document: EmbeddedDocument) -> Result<Prepared, CorpusError> {
         });
     }
     let attributes = Attributes { metadata, audience, chars };
-    let content_hash = ContentHash::of(format!("{title}\0{text}").as_bytes());
+    let about = (&title, &attributes.metadata, &attributes.audience);
+    let content_hash = ContentHash::of(format!("{about:?}\0{text}").as_bytes());
     let format = Format::Text;
     Ok(Prepared { id, title, url: None, format, text, attributes, content_hash, passages: prepared })
 }

@@ -8,18 +8,21 @@ use perigee_shared::document::{CorpusSummary, Document, DocumentPage, Outcome, W
 use perigee_shared::id::{CorpusName, DocumentId, Epoch, TenantId};
 use perigee_shared::limits::PAGE_MAX;
 use perigee_shared::search::{Search, SearchMode};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::commit::Change;
 use super::core::Core;
 use super::error::CorpusError;
 use super::prepare::{self, Preparer};
 use super::rows;
+use super::shift::Shift;
 use super::version::{NewDocument, Prepared};
 use super::writer::Job;
-use crate::retrieve::{Fused, Hit, Key, QueryVector, RetrievalCache, Retrieved};
+use crate::retrieve::{Basis, Fused, Hit, Key, QueryVector, Ranking, RetrievalCache, Retrieved, Rule, Rules};
 
-/// A corpus. Everything in it is of one tenant; who may read what is told by each call's audience.
+/// A corpus. Everything in it is of one tenant; who may read what is told by each call's audience. Cheap to clone.
+#[derive(Clone)]
 pub struct Corpus {
     pub(super) core: Arc<Core>,
     pub(super) jobs: mpsc::Sender<Job>,
@@ -27,6 +30,7 @@ pub struct Corpus {
     pub(super) preparing: Arc<Semaphore>,
     pub(super) searching: Arc<Semaphore>,
     pub(super) cache: RetrievalCache,
+    pub(super) stop: CancellationToken,
 }
 
 impl Corpus {
@@ -212,14 +216,38 @@ impl Corpus {
             let _turn = turn;
             let begun = Instant::now();
             // The rows are pinned while the views stand still: none of them can go before they are read.
-            let (epoch, rows, fused) =
-                core.views.search(&search, vector.as_ref(), &audience, || core.database.snapshot())?;
-            let hits = fused.into_iter().map(|fused| hit(&core, rows.connection()?, fused));
+            let Ranking { epoch, pinned, fused, basis } =
+                core.views.search(&search, vector, &audience, || core.database.snapshot())?;
+            let hits = fused.into_iter().map(|fused| hit(&core, pinned.connection()?, fused));
             let hits = hits.collect::<Result<_, _>>()?;
             stage("retrieve", begun);
-            Ok(Retrieved { epoch, hits })
+            Ok(Retrieved { epoch, hits, basis })
         })
         .await
+    }
+
+    /// Every step that searches will see from now on.
+    pub(crate) fn shifts(&self) -> broadcast::Receiver<Arc<Shift>> {
+        self.core.shifts.subscribe()
+    }
+
+    /// Which of the rankings may come out otherwise after a step, in their order, and why. `None`: any of them may.
+    ///
+    /// # Errors
+    /// The lexical index cannot be read.
+    pub(crate) async fn touched(
+        &self,
+        shift: Arc<Shift>,
+        rankings: Vec<(Audience, Arc<Basis>)>,
+        rules: Rules,
+    ) -> Result<Option<Vec<Option<Rule>>>, CorpusError> {
+        let core = Arc::clone(&self.core);
+        super::blocking(move || shift.touched(&core, &rankings, rules)).await
+    }
+
+    /// Waits until the corpus is deleted or closed.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
     }
 
     async fn read<T: Send + 'static>(

@@ -16,6 +16,7 @@ mod prepare;
 mod reembed;
 mod rows;
 mod schema;
+mod shift;
 mod version;
 mod writer;
 
@@ -26,7 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use perigee_shared::document::CorpusSummary;
 use perigee_shared::id::{CorpusName, TenantId};
 use perigee_shared::limits::CORPORA_PER_TENANT_MAX;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,7 @@ pub use self::error::CorpusError;
 pub(crate) use self::error::VIEW_ADVICE;
 pub use self::handle::Corpus;
 use self::prepare::Preparer;
+pub(crate) use self::shift::Shift;
 pub use self::version::NewDocument;
 pub(crate) use self::version::{Attributes, Delta};
 use crate::embed::Embedder;
@@ -242,7 +244,8 @@ impl Corpora {
         let folder = Folder::new(&self.views_dir(), id);
         let progress = |done, of| on_progress(Progress { tenant: &tenant, corpus: &name, done, of });
         let views = catch_up::open_views(database, id, &folder, origin.clone(), &progress)?;
-        let core = Core { id, tenant, name, created_at, database: database.clone(), views };
+        let (shifts, _) = broadcast::channel(shift::SHIFTS_MAX);
+        let core = Core { id, tenant, name, created_at, database: database.clone(), views, shifts };
         core.report();
         Ok(core)
     }
@@ -261,6 +264,7 @@ impl Corpora {
             preparing: Arc::clone(&self.shared.preparing),
             searching: Arc::clone(&self.shared.searching),
             cache: self.shared.cache.clone(),
+            stop: stop.clone(),
         });
         let opened = Opened { corpus: Arc::clone(&corpus), stop, writer };
         self.shared.open.write().unwrap_or_else(PoisonError::into_inner).insert(key, opened);

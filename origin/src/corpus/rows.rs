@@ -35,6 +35,13 @@ pub(crate) struct IndexRow {
     pub(crate) vector: QuantizedVector,
 }
 
+/// The words of a passage.
+pub(crate) struct PassageText {
+    pub(crate) title: String,
+    pub(crate) headings: Vec<String>,
+    pub(crate) text: String,
+}
+
 /// A version's place and attributes, for the facets.
 pub(crate) struct AttributesRow {
     pub(crate) first: u64,
@@ -75,6 +82,25 @@ pub(crate) fn passage(
             })
         })
         .optional()
+}
+
+/// Adds the words of the passages numbered so, of whatever version, to `texts`.
+pub(crate) fn texts(
+    connection: &Connection,
+    corpus: i64,
+    passages: std::ops::Range<u64>,
+    texts: &mut Vec<PassageText>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.title, p.headings, p.text FROM passages p JOIN documents d ON d.version = p.version
+         WHERE p.key >= ?1 AND p.key < ?2",
+    )?;
+    let keys = params![passage_key(corpus, passages.start), passage_key(corpus, passages.end)];
+    let mut rows = statement.query(keys)?;
+    while let Some(row) = rows.next()? {
+        texts.push(PassageText { title: row.get(0)?, headings: json(row, 1)?, text: row.get(2)? });
+    }
+    Ok(())
 }
 
 /// A document's current version with its text, and who may read it.

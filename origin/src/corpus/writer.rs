@@ -118,16 +118,16 @@ fn serve_blocking(core: &Core, changes: &[Change], mut debt: Debt) -> (Results, 
     debt.awake = true;
     if debt.behind {
         // Nothing more is logged before the views have what is logged already.
-        if let Err(error) = catch_up::repair(&core.database, core.id, &core.views) {
+        if let Err(error) = repair(core) {
             return (Err(error), debt);
         }
         debt.behind = false;
     }
-    let Committed { results, delta } =
-        match commit::commit(&core.database, core.id, core.views.epoch(), changes) {
-            Ok(committed) => committed,
-            Err(error) => return (Err(error), debt),
-        };
+    let from = core.views.epoch();
+    let Committed { results, delta } = match commit::commit(&core.database, core.id, from, changes) {
+        Ok(committed) => committed,
+        Err(error) => return (Err(error), debt),
+    };
     debt.unsaved += delta.added.iter().map(|added| added.document.passages.len() as u64).sum::<u64>();
     debt.unsaved +=
         delta.removed.iter().map(|removed| removed.passages.end - removed.passages.start).sum::<u64>();
@@ -135,11 +135,20 @@ fn serve_blocking(core: &Core, changes: &[Change], mut debt: Debt) -> (Results, 
         debt.behind = true;
         return (Err(error), debt);
     }
+    core.tell(from, Some(delta));
     core.report();
     if debt.unsaved >= UNSAVED_MAX.max(core.views.size().passages / UNSAVED_PART) {
         debt = save(core, debt);
     }
     (Ok(results), debt)
+}
+
+/// Catches the views up after a change that they could not take in.
+fn repair(core: &Core) -> Result<(), CorpusError> {
+    let from = core.views.epoch();
+    catch_up::repair(&core.database, core.id, &core.views)?;
+    core.tell(from, None);
+    Ok(())
 }
 
 /// Pays what is owed, now that there is time.
@@ -148,7 +157,7 @@ async fn settle(core: &Arc<Core>, debt: Debt) -> Debt {
     let settled = super::blocking(move || {
         let mut debt = debt;
         if debt.behind {
-            match catch_up::repair(&worker.database, worker.id, &worker.views) {
+            match repair(&worker) {
                 Ok(()) => debt.behind = false,
                 Err(error) => {
                     tracing::error!(tenant = %worker.tenant, corpus = %worker.name, %error, "the views are behind");

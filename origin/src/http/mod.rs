@@ -17,6 +17,7 @@ mod json;
 mod opened;
 mod reply;
 
+mod answer_index;
 mod chat;
 mod models;
 mod search;
@@ -24,6 +25,7 @@ mod search;
 mod batch;
 mod corpora;
 mod documents;
+mod resting;
 mod upload;
 
 mod health;
@@ -156,14 +158,18 @@ fn asking() -> Router<App> {
         .route("/v1/corpora", get(corpora::list).post(corpora::create))
         .route("/v1/corpora/{corpus}", get(corpora::show).delete(corpora::delete))
         .route("/v1/corpora/{corpus}/epoch", get(corpora::epoch))
+        .route("/v1/corpora/{corpus}/answer-index", get(answer_index::show))
         .route("/v1/corpora/{corpus}/search", post(search::search))
 }
 
 fn writing() -> Router<App> {
-    Router::new().route("/v1/corpora/{corpus}/documents", get(documents::list).post(upload::upload)).route(
-        "/v1/corpora/{corpus}/documents/{id}",
-        put(documents::put).get(documents::show).delete(documents::delete),
-    )
+    Router::new()
+        .route("/v1/corpora/{corpus}/documents", get(documents::list).post(upload::upload))
+        .route(
+            "/v1/corpora/{corpus}/documents/{id}",
+            put(documents::put).get(documents::show).delete(documents::delete),
+        )
+        .route("/v1/corpora/{corpus}/documents/{id}/answers", get(resting::list))
 }
 
 fn batching() -> Router<App> {

@@ -27,7 +27,7 @@ pub(super) async fn search(
 }
 
 fn render(found: Retrieved) -> SearchResponse {
-    let Retrieved { epoch, hits } = found;
+    let Retrieved { epoch, hits, basis: _ } = found;
     SearchResponse { data: hits.into_iter().map(result).collect(), epoch }
 }
 

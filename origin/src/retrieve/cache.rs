@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::future::Cache;
 use perigee_shared::caller::Audience;
@@ -14,6 +15,10 @@ use crate::corpus::CorpusError;
 
 /// Bytes of cached results: about 4,000 searches of ten passages.
 const BYTES_MAX: u64 = 64 << 20;
+
+/// How long a result is kept: an older epoch's holds text that may have been deleted, and edges serve nothing that is
+/// older than this either, unless they are told to.
+const TTL: Duration = Duration::from_secs(10);
 
 /// What a result and each of its hits cost beside their text (estimated).
 const RESULT_BYTES: usize = 512;
@@ -55,10 +60,11 @@ impl RetrievalCache {
     pub(crate) fn new() -> Self {
         let weigh = |key: &Key, found: &Arc<Retrieved>| {
             let hits = found.hits.iter().map(|hit| HIT_BYTES + hit.text.len() + hit.title.len());
-            let bytes = RESULT_BYTES + key.bytes() + hits.sum::<usize>();
+            let basis = found.basis.as_ref().map_or(0, |basis| basis.bytes());
+            let bytes = RESULT_BYTES + key.bytes() + basis + hits.sum::<usize>();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weigh).build())
+        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weigh).time_to_live(TTL).build())
     }
 
     /// The result for `key`, from `search` if it is not there. Equal searches at one time are made once.

@@ -1,5 +1,6 @@
 //! The lexical view: BM25 over tantivy. Takes in passages, commits them with the epoch they belong to, and ranks.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,8 @@ use tantivy::tokenizer::{
 };
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
-use super::bm25::Statistics;
+use super::basis::Word;
+use super::bm25::{self, Frame, Statistics};
 use super::top_passages::{Ranked, TopPassages};
 use crate::corpus::CorpusError;
 
@@ -26,7 +28,7 @@ const ANALYSER: &str = "english-1";
 pub(super) const PASSAGE_FIELD: &str = "passage";
 
 /// Weight of title and headings beside the body's 1. Tried: 0, 0.5, 1, 2 (`docs/retrieval.md`).
-const CONTEXT_WEIGHT: f32 = 0.5;
+pub(super) const CONTEXT_WEIGHT: f32 = 0.5;
 
 /// Words of a question that say nothing about its subject. They are indexed all the same: a question of nothing
 /// else is looked up as it is.
@@ -169,43 +171,65 @@ impl Lexical {
         self.reader.searcher()
     }
 
-    /// The best `count` passages for `query` among those that `allow` allows: BM25, best first, and by number where
-    /// scores are equal. `chars` is the mean length of a passage.
+    /// The words of a question that are looked up, with the passages of `searcher` that have each.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub(crate) fn words(&self, searcher: &Searcher, query: &str) -> Result<Vec<Word>, CorpusError> {
+        let mut words = different_words(&mut question_analyser(), query);
+        if words.is_empty() {
+            words = different_words(&mut analyser(), query);
+        }
+        words.into_iter().map(|text| self.word(searcher, text)).collect()
+    }
+
+    /// How many passages of `searcher` have this word.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub(crate) fn word(&self, searcher: &Searcher, text: String) -> Result<Word, CorpusError> {
+        let frequency = |field| {
+            let frequency = bm25::frequency(searcher, &Term::from_field_text(field, &text));
+            frequency.map_err(|error| self.error(&error))
+        };
+        let (body, context) = (frequency(self.fields.body)?, frequency(self.fields.context)?);
+        Ok(Word { text: text.into_boxed_str(), body, context })
+    }
+
+    /// The best `count` passages for a question's `words` among those that `allow` allows: BM25, best first, and by
+    /// number where scores are equal. The words are looked up as they are: a question has no syntax.
     ///
     /// # Errors
     /// The index cannot be read.
     pub(crate) fn search(
         &self,
         searcher: &Searcher,
-        query: &str,
+        words: &[Word],
         count: usize,
-        chars: f32,
+        frame: Frame,
         allow: impl Fn(u64) -> bool + Sync,
     ) -> Result<Vec<Ranked>, CorpusError> {
-        let Some(query) = self.query(query) else { return Ok(Vec::new()) };
-        let statistics = Statistics::new(searcher, self.fields.body, chars);
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut frequencies = HashMap::with_capacity(2 * words.len());
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(2 * words.len());
+        for word in words {
+            let Fields { body, context, .. } = self.fields;
+            for (field, weight, frequency) in
+                [(body, 1.0, word.body), (context, CONTEXT_WEIGHT, word.context)]
+            {
+                let term = Term::from_field_text(field, &word.text);
+                let query = TermQuery::new(term.clone(), IndexRecordOption::WithFreqs);
+                clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(query), weight))));
+                frequencies.insert(term, frequency);
+            }
+        }
+        let statistics = Statistics::new(frame, self.fields.body, frequencies);
         let top = TopPassages::new(count, &allow);
         searcher
-            .search_with_statistics_provider(&query, &top, &statistics)
+            .search_with_statistics_provider(&BooleanQuery::new(clauses), &top, &statistics)
             .map_err(|error| self.error(&error))
-    }
-
-    /// Any of the query's words, in any field. The words are looked up as they are: a query has no syntax.
-    fn query(&self, query: &str) -> Option<BooleanQuery> {
-        let mut words = different_words(&mut question_analyser(), query);
-        if words.is_empty() {
-            words = different_words(&mut analyser(), query);
-        }
-        let clauses: Vec<(Occur, Box<dyn Query>)> = words
-            .iter()
-            .flat_map(|word| [(self.fields.body, 1.0, word), (self.fields.context, CONTEXT_WEIGHT, word)])
-            .map(|(field, weight, word)| {
-                let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
-                let query: Box<dyn Query> = Box::new(BoostQuery::new(Box::new(term), weight));
-                (Occur::Should, query)
-            })
-            .collect();
-        (!clauses.is_empty()).then(|| BooleanQuery::new(clauses))
     }
 
     fn writer(&self) -> MutexGuard<'_, Option<IndexWriter>> {
@@ -291,6 +315,19 @@ fn different_words(analyser: &mut TextAnalyzer, query: &str) -> Vec<String> {
         }
     });
     words
+}
+
+/// How often each word stands in a text, and how many words it has, as the index counts them.
+pub(super) fn counted<'a>(texts: impl Iterator<Item = &'a str>) -> (HashMap<String, u32>, u32) {
+    let mut analyser = analyser();
+    let (mut times, mut length) = (HashMap::new(), 0);
+    for text in texts {
+        analyser.token_stream(text).process(&mut |token| {
+            *times.entry(token.text.clone()).or_insert(0) += 1;
+            length += 1;
+        });
+    }
+    (times, length)
 }
 
 /// What passages are indexed with.

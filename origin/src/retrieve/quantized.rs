@@ -49,6 +49,7 @@ impl QuantizedVector {
 }
 
 /// A query's vector, with its length worked out once.
+#[derive(Debug, Clone)]
 pub(crate) struct QueryVector {
     vector: QuantizedVector,
     length: f32,
@@ -56,9 +57,12 @@ pub(crate) struct QueryVector {
 
 impl QueryVector {
     pub(crate) fn new(row: &[f32]) -> Option<Self> {
-        let vector = QuantizedVector::new(row)?;
+        QuantizedVector::new(row).map(Self::of)
+    }
+
+    pub(crate) fn of(vector: QuantizedVector) -> Self {
         let length = squared_length(vector.as_slice());
-        Some(Self { vector, length: (length as f32).sqrt() })
+        Self { vector, length: (length as f32).sqrt() }
     }
 
     pub(crate) fn as_slice(&self) -> &[i8] {
@@ -67,9 +71,18 @@ impl QueryVector {
 
     /// Cosine with a stored vector.
     pub(crate) fn similarity(&self, other: &[i8]) -> Similarity {
+        self.cosine(other, (squared_length(other) as f32).sqrt())
+    }
+
+    /// Cosine with another query's vector.
+    pub(crate) fn likeness(&self, other: &Self) -> Similarity {
+        self.cosine(other.as_slice(), other.length)
+    }
+
+    fn cosine(&self, other: &[i8], length: f32) -> Similarity {
         // 384 products of at most 127 * 127 stay far inside i32.
         let dot: i32 = self.as_slice().iter().zip(other).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
-        let lengths = self.length * (squared_length(other) as f32).sqrt();
+        let lengths = self.length * length;
         Similarity::new(if lengths > 0.0 { dot as f32 / lengths } else { 0.0 })
     }
 }

@@ -1,13 +1,16 @@
 //! A corpus's views together: what searches see, always of one epoch.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use perigee_shared::caller::Audience;
 use perigee_shared::id::Epoch;
 use perigee_shared::search::{Search, SearchMode};
+use tantivy::Searcher;
 use tokio::sync::watch;
 
+use super::basis::Basis;
+use super::bm25::Frame;
 use super::facets::Facets;
 use super::fuse::{self, Fused};
 use super::lexical::{Lexical, LexicalPassage, Stamp};
@@ -45,6 +48,30 @@ pub(crate) struct Size {
     pub(crate) epoch: Epoch,
     pub(crate) documents: u64,
     pub(crate) passages: u64,
+}
+
+/// What a search found, before the rows of its passages are read.
+pub(crate) struct Ranking<P> {
+    pub(crate) epoch: Epoch,
+    pub(crate) pinned: P,
+    /// Best first.
+    pub(crate) fused: Vec<Fused>,
+    /// Of a search for an answer: both rankings together, without a filter.
+    pub(crate) basis: Option<Arc<Basis>>,
+}
+
+/// What rankings at one epoch are made from, as far as it is the same for all questions.
+pub(crate) struct State {
+    pub(crate) epoch: Epoch,
+    pub(crate) frame: Frame,
+    /// Goes on seeing this epoch.
+    pub(crate) searcher: Searcher,
+}
+
+impl Published {
+    fn frame(&self) -> Frame {
+        Frame::new(self.facets.passages(), self.facets.chars())
+    }
 }
 
 /// Where a corpus's views are kept.
@@ -197,10 +224,10 @@ impl Views {
     pub(crate) fn search<P>(
         &self,
         search: &Search,
-        vector: Option<&QueryVector>,
+        vector: Option<QueryVector>,
         audience: &Audience,
         pin: impl FnOnce() -> Result<P, CorpusError>,
-    ) -> Result<(Epoch, P, Vec<Fused>), CorpusError> {
+    ) -> Result<Ranking<P>, CorpusError> {
         let Search { query, k, filter, mode } = search;
         let published = self.read();
         let pinned = pin()?;
@@ -208,24 +235,42 @@ impl Views {
         let narrowed = facets.allowed(filter.as_ref(), audience);
         let allowed = narrowed.as_ref().unwrap_or_else(|| facets.all());
         let depth = (*k).max(fuse::DEPTH);
-        let by_vector = match vector {
+        let by_vector = match &vector {
             Some(vector) => self.vectors.search(vector, depth, allowed, narrowed.is_some())?,
             None => Vec::new(),
         };
-        let by_words = match mode {
-            SearchMode::Vector => Vec::new(),
-            SearchMode::Hybrid | SearchMode::Lexical if allowed.is_empty() => Vec::new(),
+        let frame = published.frame();
+        let (words, by_words) = match mode {
+            SearchMode::Vector => (Vec::new(), Vec::new()),
             SearchMode::Hybrid | SearchMode::Lexical => {
-                let chars = facets.chars() as f32 / facets.passages().max(1) as f32;
                 let searcher = self.lexical.searcher();
-                self.lexical.search(&searcher, query, depth, chars, |n| allowed.contains(n))?
+                let words = self.lexical.words(&searcher, query)?;
+                let found = if allowed.is_empty() {
+                    Vec::new()
+                } else {
+                    self.lexical.search(&searcher, &words, depth, frame, |n| allowed.contains(n))?
+                };
+                (words, found)
             }
         };
         let epoch = published.epoch;
         drop(published);
+        let basis = match (mode, filter, vector) {
+            (SearchMode::Hybrid, None, Some(vector)) => {
+                Some(Arc::new(Basis::new(vector, &by_vector, words, &by_words, frame, depth)))
+            }
+            (SearchMode::Hybrid | SearchMode::Vector | SearchMode::Lexical, _, _) => None,
+        };
         let mut fused = fuse::fuse(*mode, &by_vector, &by_words);
         fused.truncate(*k);
-        Ok((epoch, pinned, fused))
+        Ok(Ranking { epoch, pinned, fused, basis })
+    }
+
+    /// How the corpus looks to rankings now. Whoever changes the views may take hold of the state that the change led
+    /// to.
+    pub(crate) fn state(&self) -> State {
+        let published = self.read();
+        State { epoch: published.epoch, frame: published.frame(), searcher: self.lexical.searcher() }
     }
 
     // A panic while the lock was held leaves nothing half done that a search could trip over: the epoch is set last.

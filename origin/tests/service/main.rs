@@ -8,6 +8,8 @@ mod upstream;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod answer_index;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod batches;
