@@ -50,16 +50,28 @@ impl Server {
         let ServerArguments { url, key, tenant } = arguments;
         let url = url.or_else(|| config.client.url.clone());
         let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", config.listen.port()));
-        let base =
-            Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base =
-            base.with_context(|| format!("--url must be such as https://edge.example.com, not {url}"))?;
         let operator = config.operator_token.clone().map(|token| (token, Some(tenant)));
         let configured = config.client.key.clone().map(|key| (key, None));
         let given = key.map(|key| (Secret::new(&key), None));
         let (token, tenant) = given.or(operator).or(configured).context(
             "there is nothing to say who you are: set PERIGEE_OPERATOR_TOKEN for an origin, or --key for an edge",
         )?;
+        Self::at(&url, token, tenant)
+    }
+
+    /// An edge, as the caller whom this key names.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub(super) fn with_key(url: &str, key: &str) -> anyhow::Result<Self> {
+        Self::at(url, Secret::new(key), None)
+    }
+
+    fn at(url: &str, token: Secret, tenant: Option<TenantId>) -> anyhow::Result<Self> {
+        let base =
+            Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base =
+            base.with_context(|| format!("a URL must be such as https://edge.example.com, not {url}"))?;
         let mut http = Client::builder().connect_timeout(CONNECT_TIMEOUT);
         if base.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
             http = http.no_proxy();

@@ -19,6 +19,7 @@ mod search;
 mod eval;
 
 mod backup;
+mod purge;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Search(search::Arguments),
     Corpora(corpora::Arguments),
     Eval(eval::Arguments),
+    Purge(purge::Arguments),
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
 }
@@ -94,6 +96,7 @@ fn start(config: Config, command: Command) -> anyhow::Result<End> {
             Command::Search(arguments) => search::run(config, arguments).await,
             Command::Corpora(arguments) => corpora::run(config, arguments).await,
             Command::Eval(arguments) => eval::run(config, arguments).await,
+            Command::Purge(arguments) => purge::run(config, arguments).await,
             Command::Backup(arguments) => backup::backup(arguments),
             Command::Restore(arguments) => backup::restore(arguments),
         }

@@ -168,3 +168,23 @@ async fn retrieval_is_measured_without_a_server() {
     assert_eq!(report["modes"][2]["mode"], "hybrid", "{report}");
     assert_eq!(report["modes"][2]["ndcg@10"], 1.0, "{report}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_shows_what_it_looked_at_and_that_nothing_is_left() {
+    let stage = Stage::start().await;
+    let operator = stage.operator();
+    operator.fill().await;
+    operator.ask("docs", "How long does a refund take?").await;
+    let purge = ["purge", "--document", "refunds", "--corpus", "docs", "--prove", "--within", "30s"];
+    let unasked = run(&stage, &purge).await;
+    assert_eq!(unasked.code, Some(1), "a terminal is needed to say yes: {}", unasked.out);
+    let ran = run(&stage, &[&purge[..], &["--yes"]].concat()).await;
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("deleted refunds at epoch 3"), "{}", ran.out);
+    assert!(ran.out.contains("the document: not there, before: there"), "{}", ran.out);
+    assert!(ran.out.contains("2 pieces of its text searched for: 0 found in it, before: 2"), "{}", ran.out);
+    assert!(ran.out.contains("0 rest on it, before: 1"), "{}", ran.out);
+    assert!(ran.out.contains("no edge was looked at"), "{}", ran.out);
+    let again = run(&stage, &[&purge[..], &["--yes"]].concat()).await;
+    assert!(again.code == Some(0) && again.out.contains("there is no document refunds"), "{}", again.out);
+}
