@@ -6,6 +6,7 @@
 mod answer;
 mod bare;
 mod capacity;
+mod change;
 mod documents;
 mod edge_hit;
 mod growth;
@@ -56,6 +57,7 @@ enum Part {
     Search,
     Ingest,
     Answer,
+    Change,
     Capacity,
     Growth,
 }
@@ -101,6 +103,10 @@ async fn measure(cli: &Cli, workspace: &Workspace) -> Result<Vec<Row>> {
             let origin = Built::of(workspace).serve_documents(&documents)?;
             rows.extend(answer::measure(&origin).await?);
         }
+    }
+    if wanted(Part::Change) {
+        steps.say("changes to 10,000 passages with 10,000 answered questions");
+        rows.extend(change::measure(workspace, &Filled::new(workspace, SMALL).await?).await?);
     }
     if [Part::Capacity, Part::Growth].into_iter().any(wanted) {
         steps.say("filling a corpus with 100,000 synthetic passages");

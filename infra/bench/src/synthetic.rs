@@ -57,6 +57,37 @@ pub(crate) fn questions(count: usize) -> Vec<String> {
     (0..count).map(|_| words.text(8)).collect()
 }
 
+/// Passages and documents that are in no corpus yet, out of the same words and clusters.
+pub(crate) struct Documents {
+    words: Words,
+    vectors: Vectors,
+}
+
+impl Documents {
+    pub(crate) fn later() -> Self {
+        let (mut words, mut vectors) = (Words::new(), Vectors::new());
+        words.random = Random(4);
+        vectors.random = Random(5);
+        Self { words, vectors }
+    }
+
+    /// A text of so many words, and a vector.
+    pub(crate) fn passage(&mut self, words: usize) -> (String, Vec<f32>) {
+        (self.words.text(words), self.vectors.vector())
+    }
+
+    /// Another version of a document that [`Filled`] has.
+    pub(crate) fn document(&mut self, number: usize) -> Result<EmbeddedDocument> {
+        Ok(EmbeddedDocument {
+            id: DocumentId::new(format!("d{number}"))?,
+            title: self.words.text(4),
+            metadata: Map::from_iter([("part".to_owned(), Value::from(number % PARTS))]),
+            audience: Vec::new(),
+            passages: (0..PASSAGES_PER_DOCUMENT).map(|_| self.passage(WORDS_PER_PASSAGE)).collect(),
+        })
+    }
+}
+
 async fn fill(corpus: &Arc<Corpus>, passages: usize) -> Result<()> {
     let (mut words, mut vectors) = (Words::new(), Vectors::new());
     let mut tasks = JoinSet::new();
