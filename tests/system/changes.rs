@@ -84,7 +84,7 @@ async fn another_edge_sees_a_change_at_once_when_asked_and_within_the_bound_when
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_elsewhere_costs_a_retrieval_and_no_generation() -> Result<()> {
+async fn a_change_elsewhere_costs_at_most_a_retrieval_and_no_generation() -> Result<()> {
     let upstream = Upstream::start(Script::Say(vec!["Five days. [1]".into()])).await?;
     let stage = Stage::with(Settings::default().upstream(&upstream.base_url))?;
     let client = stage.client("acme")?;
@@ -100,7 +100,8 @@ async fn a_change_elsewhere_costs_a_retrieval_and_no_generation() -> Result<()> 
     let epoch = client.write("docs", "menu", "# Menu\n\nThe canteen serves soup on Mondays.\n").await?;
     let min_epoch = client.clone().with("perigee-min-epoch", &epoch.to_string());
     let second = min_epoch.ask("docs", REFUND).await?.expect(200)?;
-    assert!(second.header("cache-status").contains("perigee-origin; hit; detail=revalidated"), "{second:?}");
+    // Retrieved again by then, or now.
+    assert!(second.header("cache-status").contains("perigee-origin; hit"), "{second:?}");
     assert_eq!(second.text()?, first.text()?);
     assert_eq!(second.header("perigee-epoch"), epoch.to_string());
     assert_eq!(upstream.calls(), 1);

@@ -11,6 +11,7 @@ mod clients;
 mod durability;
 mod failover;
 mod passing_on;
+mod purging;
 mod streams;
 
 /// Documents that most tests ask about.

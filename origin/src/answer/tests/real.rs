@@ -44,7 +44,8 @@ async fn an_answer_is_reused_until_its_own_document_changes() {
         .put("install", "Installing uv. Use your package manager to install uv. It needs no Python.")
         .await;
     let (second, outcome) = ask(&answers, &library).await;
-    assert_eq!(outcome, CacheOutcome::Stale);
+    // It may have been dropped before it was asked for.
+    assert!(matches!(outcome, CacheOutcome::Stale | CacheOutcome::Miss), "{outcome:?}");
     assert_eq!(second.citations[0].quote, "Installing uv.");
     assert_eq!(server.count(), 2);
 }

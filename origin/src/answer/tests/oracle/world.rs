@@ -80,6 +80,15 @@ impl Dice {
     }
 }
 
+/// A direction that no question has.
+fn far_away(dice: &mut Dice) -> Vec<f32> {
+    let mut vector = vec![0.0; DIMENSIONS];
+    for number in &mut vector[DIRECTIONS..2 * DIRECTIONS] {
+        *number = 0.2 + dice.fraction();
+    }
+    vector
+}
+
 /// Two tenants whose corpora have one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -177,7 +186,7 @@ impl World {
     /// One change to our corpus, of whatever kind.
     pub(super) async fn change(&mut self, dice: &mut Dice) {
         let number = dice.below(self.documents.len());
-        match dice.below(12) {
+        match dice.below(15) {
             0..4 => self.put(self.documents.len(), dice).await,
             4..7 => self.edit(number, dice).await,
             7..10 => self.delete(number).await,
@@ -188,16 +197,36 @@ impl World {
                 document.passages = (0..70).map(|_| (dice.words(9), dice.vector())).collect();
                 self.write(flood, document).await;
             }
+            // What one rule alone can see: the words of a question, one of its words here and there, other words.
+            11 => self.craft(dice, 1, |asked, dice| format!("{asked} {asked} {}", dice.words(2))).await,
+            12 => {
+                let long = |asked: &str, dice: &mut Dice| {
+                    let word = asked.split(' ').next().unwrap_or_default();
+                    format!("{word} {}", "filler ".repeat(80 + dice.below(20)))
+                };
+                self.craft(dice, 9, long).await;
+            }
+            13 => self.craft(dice, 40, |_, dice| "foreign ".repeat(1 + dice.below(60))).await,
             // Several in one commit.
             _ => {
                 let (one, other) = (self.document(number, dice), self.document(self.documents.len(), dice));
                 let (a, b) =
                     tokio::join!(self.ours.put_embedded(one.clone()), self.ours.put_embedded(other.clone()));
-                (a.unwrap(), b.unwrap());
+                a.and(b).unwrap();
                 self.documents[number] = Some(one);
                 self.documents.push(Some(other));
             }
         }
+    }
+
+    /// A new document whose vectors are near no question: its passages can only matter by their words.
+    async fn craft(&mut self, dice: &mut Dice, passages: usize, text: impl Fn(&str, &mut Dice) -> String) {
+        let number = self.documents.len();
+        let mut document = self.document(number, dice);
+        let asked = self.asked[dice.below(QUESTIONS)].0.clone();
+        document.audience = Vec::new();
+        document.passages = (0..passages).map(|_| (text(&asked, dice), far_away(dice))).collect();
+        self.write(number, document).await;
     }
 
     async fn put(&mut self, number: usize, dice: &mut Dice) {
