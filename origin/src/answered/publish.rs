@@ -17,6 +17,10 @@ use crate::corpus::Corpus;
 /// Answers that are published: 1.3 MB, which an edge scans in a fraction of a millisecond.
 const ENTRIES_MAX: usize = 10_000;
 
+/// How near a stored question must be at an edge for the gate to be asked. Most that mean the same are above 0.9; what is
+/// served is for the gate to say.
+const THRESHOLD: f32 = 0.8;
+
 /// Snapshots that a difference can be told from. Edges ask every second or two.
 const SNAPSHOTS_MAX: usize = 8;
 
@@ -142,7 +146,7 @@ fn snapshot_of(epoch: Epoch, entries: impl Iterator<Item = Entry>) -> Snapshot {
         model: StaticModel::bundled().id(),
         gate_version: u16::from(GATE_VERSION),
         epoch,
-        threshold: Similarity::new(1.0),
+        threshold: Similarity::new(THRESHOLD),
     };
     Snapshot::new(header, entries)
 }
