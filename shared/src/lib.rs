@@ -11,6 +11,8 @@ pub mod id;
 pub mod key;
 pub mod signature;
 
+pub mod admission;
+
 pub mod cache_key;
 pub mod chat;
 pub mod gate;
