@@ -1,11 +1,14 @@
 //! Who may pass: the bearer key, looked up by its hash, in isolate memory first, then in KV.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use perigee_shared::admission::Subject;
 use perigee_shared::caller::{Caller, Scope};
-use perigee_shared::id::CorpusName;
-use perigee_shared::key::{Key, KeyRecord};
+use perigee_shared::id::{ContentHash, CorpusName, KeyId, TierName};
+use perigee_shared::key::{Key, KeyHash, KeyKind, KeyRecord};
 use perigee_shared::problem::{Problem, ProblemKind};
+use perigee_shared::web_origin::WebOrigin;
 use quick_cache::unsync::Cache;
 
 use crate::Edge;
@@ -26,12 +29,52 @@ pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     /// The caller as the origin is told, written once.
     pub(crate) header: String,
+    pub(crate) hash: KeyHash,
+    /// On whose account the key's requests go: old and new digits of one key are one account.
+    pub(crate) subject: Subject,
+    pub(crate) tier: Option<TierName>,
+    id: Option<KeyId>,
+    expires_at_s: Option<u64>,
+    /// Where the key may be used; `None`: it is secret, and pages of other sites have no business with it.
+    web_origins: Option<BTreeSet<WebOrigin>>,
 }
 
 impl Admitted {
-    fn new(caller: Caller) -> Self {
+    fn new(record: KeyRecord, kind: KeyKind, hash: KeyHash) -> Self {
+        let caller = record.caller(kind);
         let header = header_json(&caller);
-        Self { caller, header }
+        let KeyRecord { id, tier, expires_at_s, web_origins, .. } = record;
+        let subject = match &id {
+            Some(id) => account_of(id),
+            None => Subject::key(hash.as_bytes()),
+        };
+        let web_origins = (kind == KeyKind::Publishable).then_some(web_origins);
+        Self { caller, header, hash, subject, tier, id, expires_at_s, web_origins }
+    }
+
+    /// What the audit trail calls who holds this key.
+    pub(crate) fn name(&self) -> String {
+        self.id.as_ref().map_or_else(|| format!("key:{}", self.hash), ToString::to_string)
+    }
+
+    /// # Errors
+    /// 401 when the key's time is over; 403 when it may not be used on the page that uses it.
+    fn check_use(&self, visit: &Visit) -> Result<(), Problem> {
+        if self.expires_at_s.is_some_and(|at_s| visit.started_ms / 1_000 >= at_s) {
+            return Err(Problem::new(ProblemKind::InvalidKey, "the key has expired"));
+        }
+        let Some(allowed) = &self.web_origins else { return Ok(()) };
+        match visit.header("origin") {
+            Some(origin) if allowed.contains(origin.as_str()) => {
+                visit.will_share_with(origin);
+                Ok(())
+            }
+            Some(_) => Err(Problem::new(ProblemKind::WrongWebOrigin, "this site is not among the key's")),
+            None => {
+                let detail = "a publishable key is for web pages; a server needs a secret key";
+                Err(Problem::new(ProblemKind::WrongWebOrigin, detail))
+            }
+        }
     }
 
     /// # Errors
@@ -48,6 +91,11 @@ impl Admitted {
     }
 }
 
+/// On which account a key's requests go, whatever its digits.
+pub(crate) fn account_of(id: &KeyId) -> Subject {
+    Subject::key(ContentHash::of(id.as_str().as_bytes()).as_bytes())
+}
+
 /// Header values are bytes that both sides must read alike, so what is not ASCII is escaped. (Nothing in a
 /// caller can be, by its types; this keeps it so.)
 fn header_json(caller: &Caller) -> String {
@@ -59,44 +107,66 @@ fn header_json(caller: &Caller) -> String {
 /// Admits whoever sent this request.
 ///
 /// # Errors
-/// 401 without a key, with a malformed or an unknown one; 503 when keys can't be looked up.
+/// 401 without a key, with a malformed, an unknown or an expired one; 403 on a page that the key is not for; 503 when
+/// keys can't be looked up.
 pub(crate) async fn admit(edge: &Edge, visit: &Visit) -> Result<Rc<Admitted>, Problem> {
     let key = read_key(visit.header("authorization").as_deref())?;
-    let name = key.record_name();
+    let hash = edge.config.key_secret.hash(&key);
     let now_ms = visit.started_ms;
-    if let Some(known) = edge.keys.borrow().get(&name, now_ms) {
-        return known.ok_or_else(unknown_key);
+    let known = edge.keys.borrow().get(&hash, now_ms);
+    let admitted = match known {
+        Some(known) => known,
+        None => {
+            let record = look_up(visit, hash).await?;
+            let admitted = record.map(|record| Rc::new(Admitted::new(record, key.kind(), hash)));
+            edge.keys.borrow_mut().put(hash, admitted.clone(), now_ms, edge.config.key_cache_ms);
+            admitted
+        }
+    };
+    let admitted = admitted.ok_or_else(unknown_key)?;
+    admitted.check_use(visit)?;
+    Ok(admitted)
+}
+
+/// What follows `Bearer`.
+///
+/// # Errors
+/// 401: there is nothing.
+pub(crate) fn read_bearer(authorization: Option<&str>) -> Result<&str, Problem> {
+    let missing = || Problem::new(ProblemKind::MissingKey, "send it as: Authorization: Bearer <key>");
+    let (scheme, given) = authorization.ok_or_else(missing)?.trim().split_once(' ').ok_or_else(missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
     }
-    let record = look_up(visit, &name).await?;
-    let admitted = record.map(|record| Rc::new(Admitted::new(record.into())));
-    edge.keys.borrow_mut().put(name, admitted.clone(), now_ms, edge.config.key_cache_ms);
-    admitted.ok_or_else(unknown_key)
+    Ok(given.trim())
 }
 
 /// # Errors
 /// 401: there is no bearer key, or it is malformed.
 fn read_key(authorization: Option<&str>) -> Result<Key, Problem> {
-    let missing = || Problem::new(ProblemKind::MissingKey, "send it as: Authorization: Bearer <key>");
-    let (scheme, key) = authorization.ok_or_else(missing)?.trim().split_once(' ').ok_or_else(missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    Key::parse(key.trim()).map_err(|_| {
-        Problem::new(ProblemKind::InvalidKey, "it is not a key of Perigee; one starts with pgk_")
+    Key::parse(read_bearer(authorization)?).map_err(|_| {
+        let detail =
+            "it is not a key of Perigee, or a character of it is wrong; one starts with pgk_ or pgp_";
+        Problem::new(ProblemKind::InvalidKey, detail)
     })
+}
+
+pub(crate) fn revoked_key() -> Problem {
+    Problem::new(ProblemKind::InvalidKey, "the key was revoked or rotated")
 }
 
 fn unknown_key() -> Problem {
     Problem::new(ProblemKind::InvalidKey, "nobody holds this key")
 }
 
-async fn look_up(visit: &Visit, name: &str) -> Result<Option<KeyRecord>, Problem> {
+async fn look_up(visit: &Visit, hash: KeyHash) -> Result<Option<KeyRecord>, Problem> {
     let unavailable = |cause: String| {
         worker::console_error!("{}: looking up a key failed: {cause}", visit.trace.request_id);
         Problem::new(ProblemKind::NotReady, "keys can't be looked up at the moment")
     };
     let keys = visit.env.kv(KEYS).map_err(|e| unavailable(e.to_string()))?;
-    let text = keys.get(name).text().await.map_err(|e| unavailable(e.to_string()))?;
+    let name = hash.record_name();
+    let text = keys.get(&name).text().await.map_err(|e| unavailable(e.to_string()))?;
     let Some(text) = text else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|e| {
         worker::console_error!("{}: the record {name} can't be read: {e}", visit.trace.request_id);
@@ -106,8 +176,8 @@ async fn look_up(visit: &Visit, name: &str) -> Result<Option<KeyRecord>, Problem
 
 /// The keys that an isolate remembers, each for a bounded time.
 pub(crate) struct KeyMemory {
-    known: Cache<String, Remembered<Rc<Admitted>>>,
-    unknown: Cache<String, Remembered<()>>,
+    known: Cache<KeyHash, Remembered<Rc<Admitted>>>,
+    unknown: Cache<KeyHash, Remembered<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -122,20 +192,20 @@ impl KeyMemory {
     }
 
     /// `None`: ask; `Some(None)`: there is no such key.
-    fn get(&self, name: &str, now_ms: u64) -> Option<Option<Rc<Admitted>>> {
-        if let Some(known) = self.known.get(name).filter(|known| now_ms < known.until_ms) {
+    fn get(&self, hash: &KeyHash, now_ms: u64) -> Option<Option<Rc<Admitted>>> {
+        if let Some(known) = self.known.get(hash).filter(|known| now_ms < known.until_ms) {
             return Some(Some(Rc::clone(&known.what)));
         }
-        self.unknown.get(name).filter(|unknown| now_ms < unknown.until_ms).map(|_| None)
+        self.unknown.get(hash).filter(|unknown| now_ms < unknown.until_ms).map(|_| None)
     }
 
-    fn put(&mut self, name: String, admitted: Option<Rc<Admitted>>, now_ms: u64, ttl_ms: u64) {
+    fn put(&mut self, hash: KeyHash, admitted: Option<Rc<Admitted>>, now_ms: u64, ttl_ms: u64) {
         match admitted {
-            Some(what) => self.known.insert(name, Remembered { what, until_ms: now_ms + ttl_ms }),
+            Some(what) => self.known.insert(hash, Remembered { what, until_ms: now_ms + ttl_ms }),
             None => {
-                self.known.remove(&name);
+                self.known.remove(&hash);
                 let until_ms = now_ms + ttl_ms.min(UNKNOWN_MS_MAX);
-                self.unknown.insert(name, Remembered { what: (), until_ms });
+                self.unknown.insert(hash, Remembered { what: (), until_ms });
             }
         }
     }
@@ -144,10 +214,15 @@ impl KeyMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perigee_shared::key::KeySecret;
+
+    fn hash() -> KeyHash {
+        KeySecret::new(b"a secret").hash(&Key::from_random(KeyKind::Secret, [1; 24]))
+    }
 
     fn admitted(scopes: &str, corpora: &str) -> Rc<Admitted> {
         let record = format!(r#"{{"tenant":"acme","corpora":{corpora},"scopes":{scopes}}}"#);
-        Rc::new(Admitted::new(serde_json::from_str::<KeyRecord>(&record).unwrap().into()))
+        Rc::new(Admitted::new(serde_json::from_str(&record).unwrap(), KeyKind::Secret, hash()))
     }
 
     #[test]
@@ -158,7 +233,7 @@ mod tests {
         for bad in ["Bearer sk-123", "bearer pgk_", "Bearer pgk_00 extra"] {
             assert_eq!(read_key(Some(bad)).unwrap_err().kind, ProblemKind::InvalidKey, "{bad:?}");
         }
-        let key = Key::from_random([1; 24]);
+        let key = Key::from_random(KeyKind::Secret, [1; 24]);
         assert_eq!(read_key(Some(&format!("bEARER  {}", key.reveal()))).unwrap(), key);
     }
 
@@ -173,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_key_is_refused_within_its_cache_time() {
+    fn a_record_is_believed_for_its_cache_time_and_no_longer() {
         let mut memory = KeyMemory::new();
-        memory.put("key:a".to_owned(), Some(admitted("[]", "[]")), 1_000, 30_000);
-        assert!(matches!(memory.get("key:a", 30_999), Some(Some(_))));
-        assert!(memory.get("key:a", 31_000).is_none());
-        memory.put("key:a".to_owned(), None, 31_000, 30_000);
-        assert!(matches!(memory.get("key:a", 31_001), Some(None)));
-        assert!(memory.get("key:a", 36_000).is_none(), "a new key works within seconds");
+        memory.put(hash(), Some(admitted("[]", "[]")), 1_000, 30_000);
+        assert!(matches!(memory.get(&hash(), 30_999), Some(Some(_))));
+        assert!(memory.get(&hash(), 31_000).is_none());
+        memory.put(hash(), None, 31_000, 30_000);
+        assert!(matches!(memory.get(&hash(), 31_001), Some(None)));
+        assert!(memory.get(&hash(), 36_000).is_none(), "a new key works within seconds");
     }
 }

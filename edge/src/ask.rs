@@ -10,7 +10,9 @@ use perigee_shared::caller::Scope;
 use perigee_shared::chat::{ChatCompletionRequest, Rendering};
 use perigee_shared::header::{CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH};
 use perigee_shared::id::{CorpusName, Epoch};
-use perigee_shared::limits::{DEADLINE_MS_DEFAULT, QUESTION_BODY_BYTES_MAX};
+use perigee_shared::limits::{
+    ANSWER_TOKENS_DEFAULT, BYTES_PER_TOKEN, DEADLINE_MS_DEFAULT, EVIDENCE_TOKENS_MAX, QUESTION_BODY_BYTES_MAX,
+};
 use perigee_shared::problem::{Problem, ProblemKind};
 use perigee_shared::question::Question;
 use web_sys::Response;
@@ -25,6 +27,7 @@ use crate::forward::{Onward, forward};
 use crate::freshness::{Decision, Knowledge, PlaceRef, Reason, decide};
 use crate::memory::Kept;
 use crate::pass_on;
+use crate::quota::{Charge, charge};
 use crate::refresh::refresh_if_due;
 use crate::respond::{Content, Head, JSON_TYPE, SSE_TYPE};
 use crate::route::{Method, Route};
@@ -50,8 +53,8 @@ impl Ask {
 /// from an origin.
 ///
 /// # Errors
-/// 400 unreadable request; 401 and 403 key; 404 no such corpus for this key; 413; 503 no origin; 504 past
-/// the deadline, or not cached where only that was asked for.
+/// 400 unreadable request; 401 and 403 key; 402 and 429 limits; 404 no such corpus for this key; 413; 503 no origin;
+/// 504 past the deadline, or not cached where only that was asked for.
 pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -> Result<Response, Problem> {
     let admitted = admit(edge, visit).await?;
     admitted.check(Scope::Ask, None)?;
@@ -60,6 +63,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let request: ChatCompletionRequest =
         serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
     let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
+    let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
     let key = CacheKey::of(&question);
     let (corpus, rendering) = (question.corpus, request.rendering());
     let ask = Ask { key, corpus, rendering, control, min_epoch, admitted };
@@ -69,6 +73,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let reason = match look_up(edge, &ask, now_ms).await {
         Found::Hit(kept, age_s) => {
             refresh_if_due(edge, visit, &ask.admitted, ask.place());
+            charge.hit_and_tell(visit);
             return serve(visit, &ask, &kept, age_s);
         }
         Found::Nothing(reason) => reason,
@@ -76,7 +81,17 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     if control.only_if_cached {
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
-    visit.to_its_end(ask_origin(Rc::clone(edge), Rc::clone(visit), ask, body, reason.outcome())).await
+    charge.tell(visit);
+    let forwarding = ask_origin(Rc::clone(edge), Rc::clone(visit), ask, body, reason.outcome(), charge);
+    visit.to_its_end(forwarding).await
+}
+
+/// The most tokens that answering may take: the conversation at four bytes each, the passages that are put before it, and the
+/// answer.
+fn tokens_max(question: &Question) -> u64 {
+    let bytes: usize = question.turns.iter().map(|turn| turn.text.len()).sum();
+    let answer = question.options.max_tokens.map_or(ANSWER_TOKENS_DEFAULT, u64::from);
+    (bytes / BYTES_PER_TOKEN) as u64 + EVIDENCE_TOKENS_MAX + answer
 }
 
 enum Found {
@@ -149,6 +164,7 @@ async fn ask_origin(
     ask: Ask,
     body: Body,
     outcome: CacheOutcome,
+    charge: Charge,
 ) -> Result<Response, Problem> {
     let (edge, visit, ask) = (&edge, &*visit, &ask);
     let onward = Onward {
@@ -169,15 +185,22 @@ async fn ask_origin(
     let reply = forward(edge, &onward).await?;
     let told = pass_on::Told::by(&reply.response);
     pass_on::learn_from(edge, visit, ask.place(), &reply, &told);
-    if reply.response.status() != 200 || !told.is(MEDIA_TYPE) {
-        if !ask.control.no_store
-            && let Some(key) = told.answer_key
-        {
-            fill::later(edge, visit, ask, key, reply.origin, reply.sent_ms);
-        }
+    if reply.response.status() != 200 {
+        pass_on::settle(charge, &reply);
         return pass_on::respond(visit, &reply, told, outcome);
     }
+    if !told.is(MEDIA_TYPE) {
+        return match told.answer_key.filter(|_| !ask.control.no_store) {
+            Some(key) => {
+                fill::later(edge, visit, ask, key, reply.origin, reply.sent_ms, charge);
+                pass_on::respond(visit, &reply, told, outcome)
+            }
+            // It is kept nowhere, so nobody will say what it took.
+            None => pass_on::respond_until(visit, &reply, told, outcome, || charge.reserved()),
+        };
+    }
     let kept = fill::receive(&reply, &told, ask, onward.deadline_ms).await?;
+    charge.miss(told.tokens_of(&kept.kept.answer));
     let head = Head::new(200)
         .with("content-type", content_type(ask.rendering))
         .with(CACHE_STATUS, told.cache_status_with(outcome))

@@ -20,6 +20,7 @@ use crate::data_centre::{held, put_answer};
 use crate::forward::{Onward, Reply, forward_to};
 use crate::memory::Kept;
 use crate::pass_on::Told;
+use crate::quota::Charge;
 use crate::route::Method;
 use crate::trace::Trace;
 use crate::visit::{Visit, now_ms};
@@ -79,10 +80,19 @@ pub(crate) fn store(edge: &Edge, visit: &Visit, ask: &Ask, received: Received) {
 
 /// After a stream: gets the finished answer from the same origin, in the background, and keeps it. Whether
 /// it finished and may be kept is for the origin to say.
-pub(crate) fn later(edge: &Rc<Edge>, visit: &Visit, ask: &Ask, named: CacheKey, origin: usize, sent_ms: u64) {
+pub(crate) fn later(
+    edge: &Rc<Edge>,
+    visit: &Visit,
+    ask: &Ask,
+    named: CacheKey,
+    origin: usize,
+    sent_ms: u64,
+    charge: Charge,
+) {
     if named != ask.key {
         // Both sides make the key from the question; if they differ, one of them is of another release.
         worker::console_warn!("{}: the origin names another key", visit.trace.request_id);
+        charge.reserved();
         return;
     }
     let (edge, admitted, corpus, key) =
@@ -90,8 +100,10 @@ pub(crate) fn later(edge: &Rc<Edge>, visit: &Visit, ask: &Ask, named: CacheKey, 
     let trace = visit.trace.clone();
     visit.context.wait_until(async move {
         let Some(received) = fetch(&edge, &admitted, &corpus, key, &trace, origin, sent_ms).await else {
+            charge.reserved();
             return;
         };
+        charge.miss(received.kept.answer.usage.total());
         let held = received.kept.held;
         edge.answers.borrow_mut().put(key, received.kept);
         put_answer(key, held, received.canonical).await;

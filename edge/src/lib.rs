@@ -9,8 +9,11 @@ mod route;
 mod trace;
 mod visit;
 
+mod admin;
 mod admit;
 mod body;
+mod ledger;
+mod quota;
 
 mod ask;
 mod freshness;
@@ -38,13 +41,15 @@ use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::{Context, Env, event};
 
+use crate::admin::manage;
 use crate::admit::{KeyMemory, admit};
 use crate::ask::create_chat_completion;
-use crate::config::Config;
+use crate::config::{Config, FLOOD_GUARD};
 use crate::freshness::Epochs;
 use crate::memory::AnswerMemory;
 use crate::models::list_models;
 use crate::pass_on::pass_on;
+use crate::quota::{Holdings, REPORTS_MAX, Reports, charge, flood_guard, show_usage};
 use crate::respond::refusal;
 use crate::route::{Method, Route};
 use crate::trace::Random;
@@ -53,7 +58,11 @@ use crate::visit::Visit;
 /// What one isolate knows, from its first request to its last.
 struct Edge {
     config: Config,
+    /// Whether the platform's own rate limit is bound.
+    has_flood_guard: bool,
     keys: RefCell<KeyMemory>,
+    holdings: RefCell<Holdings>,
+    usage: RefCell<Reports>,
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
 }
@@ -76,7 +85,10 @@ impl Edge {
             .map_err(|e| error::misconfigured(&e))?;
         let edge = Rc::new(Self {
             config,
+            has_flood_guard: env.rate_limiter(FLOOD_GUARD).is_ok(),
             keys: RefCell::new(KeyMemory::new()),
+            holdings: RefCell::new(Holdings::new()),
+            usage: RefCell::new(Reports::new(REPORTS_MAX)),
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
         });
@@ -105,25 +117,43 @@ async fn answer(visit: &Rc<Visit>) -> Result<Response, Problem> {
         Route::Page => pages::page(visit),
         Route::Health => pages::health(visit),
         Route::OpenApi => pages::openapi(visit),
-        Route::Chat => create_chat_completion(&Edge::of(&visit.env)?, visit).await,
+        Route::Chat => create_chat_completion(&guarded(visit).await?, visit).await,
+        Route::Usage => show_usage(&guarded(visit).await?, visit).await,
+        Route::Admin(tenant, what) => manage(&guarded(visit).await?, visit, tenant, what, method).await,
         Route::Models
         | Route::Corpora
         | Route::Corpus(_)
         | Route::Search(_)
         | Route::Documents(_)
         | Route::Batch(_)
-        | Route::Document(..) => {
-            let edge = Edge::of(&visit.env)?;
-            let admitted = admit(&edge, visit).await?;
-            if let Some(scope) = route.scope(method) {
-                admitted.check(scope, route.corpus())?;
-            }
-            if route == Route::Models
-                && let Some(response) = list_models(visit, &admitted)
-            {
-                return response;
-            }
-            visit.to_its_end(pass_on(edge, Rc::clone(visit), route, method, admitted)).await
-        }
+        | Route::Document(..) => at_the_origin(guarded(visit).await?, visit, route, method).await,
     }
+}
+
+/// The isolate's edge, behind the flood guard.
+async fn guarded(visit: &Visit) -> Result<Rc<Edge>, Problem> {
+    let edge = Edge::of(&visit.env)?;
+    flood_guard(&edge, visit).await?;
+    Ok(edge)
+}
+
+async fn at_the_origin(
+    edge: Rc<Edge>,
+    visit: &Rc<Visit>,
+    route: Route,
+    method: Method,
+) -> Result<Response, Problem> {
+    let admitted = admit(&edge, visit).await?;
+    if let Some(scope) = route.scope(method) {
+        admitted.check(scope, route.corpus())?;
+    }
+    let charge = charge(&edge, visit, &admitted, 0).await?;
+    charge.tell(visit);
+    if route == Route::Models
+        && let Some(response) = list_models(visit, &admitted)
+    {
+        charge.hit();
+        return response;
+    }
+    visit.to_its_end(pass_on(edge, Rc::clone(visit), route, method, admitted, charge)).await
 }

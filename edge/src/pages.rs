@@ -19,6 +19,12 @@ const PAGE_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-rDn6Rkd++HOSe5/87ku2vgdHqIBOplf0fFNSz6ubd5g='; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What a page may send along: Perigee's own, and what OpenAI's SDK sends from a browser.
+const ASKING_HEADERS: &str = "authorization, content-type, cache-control, perigee-min-epoch, traceparent, x-request-id, \
+    openai-organization, openai-project, x-stainless-arch, x-stainless-custom-poll-interval, x-stainless-helper-method, \
+    x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-poll-helper, x-stainless-retry-count, \
+    x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
+
 pub(crate) fn page(visit: &Visit) -> Result<Response, Problem> {
     let head = Head::new(200)
         .with("content-type", "text/html; charset=utf-8")
@@ -37,11 +43,21 @@ pub(crate) fn openapi(visit: &Visit) -> Result<Response, Problem> {
     send(visit, Head::new(200).with("content-type", JSON_TYPE), OPENAPI)
 }
 
-/// Which methods an address takes.
+/// Which methods an address takes; and for a page of another site, whether it may ask here (Fetch §3.2.2). A preflight has
+/// no key, so every page may try: the key decides where it is used.
 pub(crate) fn options(visit: &Visit, route: &Route) -> Result<Response, Problem> {
-    Head::new(204)
-        .with("allow", route.allow())
-        .signed_off(visit, None, 0)
+    let preflight = visit.header("access-control-request-method").is_some();
+    let web_origin = visit.header("origin").filter(|_| preflight && route.is_for_browsers());
+    let mut head = Head::new(204).with("allow", route.allow());
+    if let Some(web_origin) = web_origin {
+        head = head
+            .with("access-control-allow-origin", web_origin)
+            .with("access-control-allow-methods", route.allow())
+            .with("access-control-allow-headers", ASKING_HEADERS)
+            .with("access-control-max-age", "600")
+            .with("vary", "Origin");
+    }
+    head.signed_off(visit, None, 0)
         .respond(Content::Nothing)
         .map_err(|cause| platform("the methods can't be sent", &cause))
 }
@@ -99,6 +115,7 @@ mod tests {
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
         for path in document["paths"].as_object().unwrap().keys() {
             let concrete = path.replace("{corpus}", "docs").replace("{id}", "a");
+            let concrete = concrete.replace("{tenant}", "acme").replace("{key}", "key_1");
             assert!(Route::find(&concrete).is_ok(), "{path} is described and not served");
         }
     }

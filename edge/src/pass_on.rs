@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use js_sys::Promise;
+use perigee_shared::answer::Answer;
 use perigee_shared::cache_key::CacheKey;
 use perigee_shared::header::{ANSWER_KEY, CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH, SERVER_TIMING};
 use perigee_shared::id::Epoch;
@@ -19,6 +20,7 @@ use crate::body::Body;
 use crate::error::platform;
 use crate::forward::{Onward, Reply, forward};
 use crate::freshness::{PlaceRef, Sighting};
+use crate::quota::Charge;
 use crate::refresh::{epoch_of, learn};
 use crate::respond::{Content, Head, JSON_TYPE};
 use crate::route::{Method, Route};
@@ -34,6 +36,7 @@ pub(crate) async fn pass_on(
     route: Route,
     method: Method,
     admitted: Rc<Admitted>,
+    charge: Charge,
 ) -> Result<Response, Problem> {
     let (edge, visit, route, admitted) = (&edge, &*visit, &route, &*admitted);
     let path_and_query = route.path() + &route.query(method, &visit.query)?;
@@ -60,13 +63,14 @@ pub(crate) async fn pass_on(
     };
     let place = route.corpus().map(|corpus| PlaceRef { tenant: &admitted.caller.tenant, corpus });
     match place.filter(|_| route.changes_corpus(method)) {
-        Some(place) => write(edge, visit, route, place, &onward).await,
+        Some(place) => write(edge, visit, route, place, &onward, charge).await,
         None => {
             let reply = forward(edge, &onward).await?;
             let told = Told::by(&reply.response);
             if let Some(place) = place {
                 learn_from(edge, visit, place, &reply, &told);
             }
+            settle(charge, &reply);
             respond(visit, &reply, told, CacheOutcome::Bypass)
         }
     }
@@ -85,6 +89,7 @@ async fn write(
     route: &Route,
     place: PlaceRef<'_>,
     onward: &Onward<'_>,
+    charge: Charge,
 ) -> Result<Response, Problem> {
     edge.epochs.borrow_mut().write_begins(place, now_ms());
     let reply = match forward(edge, onward).await {
@@ -95,9 +100,13 @@ async fn write(
         }
     };
     let told = Told::by(&reply.response);
-    if let (Route::Batch(_), Some(stream)) = (route, reply.response.body()) {
-        // Its last epoch is known when its last line has passed.
-        return respond_until(edge, visit, place, &reply, told, &stream);
+    settle(charge, &reply);
+    if let (Route::Batch(_), true) = (route, reply.response.body().is_some()) {
+        // Its last epoch is known when its last line has passed. A client that left ends the batch as well.
+        let (edge, place) = (Rc::clone(edge), place.owned());
+        return respond_until(visit, &reply, told, CacheOutcome::Bypass, move || {
+            edge.epochs.borrow_mut().write_ends(place.borrowed(), false, now_ms());
+        });
     }
     let written = told.sighting(&reply);
     if let Some(sighting) = written {
@@ -156,6 +165,12 @@ impl Told {
             Some(theirs) => format!("{theirs}, {ours}"),
             None => ours,
         }
+    }
+
+    /// The tokens that an answer took: none where the origin had it already.
+    pub(crate) fn tokens_of(&self, answer: &Answer) -> u64 {
+        let had_it = self.cache_status.as_deref().is_some_and(|status| status.contains("; hit"));
+        if had_it { 0 } else { answer.usage.total() }
     }
 
     fn sighting(&self, reply: &Reply) -> Option<Sighting> {
@@ -227,24 +242,32 @@ extern "C" {
     type JsReadable;
 }
 
-/// Passes a batch's result lines through; the write ends when the last one has passed.
-fn respond_until(
-    edge: &Rc<Edge>,
+/// As [`respond`], and does something when the last byte has passed or the client has left.
+pub(crate) fn respond_until(
     visit: &Visit,
-    place: PlaceRef<'_>,
     reply: &Reply,
     told: Told,
-    stream: &ReadableStream,
+    outcome: CacheOutcome,
+    at_the_end: impl FnOnce() + 'static,
 ) -> Result<Response, Problem> {
+    let Some(stream) = reply.response.body() else {
+        at_the_end();
+        return pass_through(visit, reply, told, outcome, None);
+    };
     let pipe = IdentityTransformStream::new().map_err(|cause| platform("no pipe", &cause))?;
     let passed = JsFuture::from(stream.unchecked_ref::<JsReadable>().pipe_to(&pipe.writable()));
-    let (edge, place) = (Rc::clone(edge), place.owned());
     visit.context.wait_until(async move {
-        // A client that left ends the batch as well.
         let _finished = passed.await;
-        edge.epochs.borrow_mut().write_ends(place.borrowed(), false, now_ms());
+        at_the_end();
     });
-    pass_through(visit, reply, told, CacheOutcome::Bypass, Some(&pipe.readable()))
+    pass_through(visit, reply, told, outcome, Some(&pipe.readable()))
+}
+
+/// What an origin refused because of the request has cost it something; what failed on our side costs nothing.
+pub(crate) fn settle(charge: Charge, reply: &Reply) {
+    if reply.response.status() < 500 {
+        charge.miss(0);
+    }
 }
 
 #[cfg(test)]

@@ -49,12 +49,15 @@ impl Head {
         }
     }
 
-    /// Adds the request's names and how long it took; `before` is what the origin says it did.
+    /// Adds the request's names, what admission has to say, and how long it took; `before` is what the origin says it did.
     pub(crate) fn signed_off(self, visit: &Visit, before: Option<&str>, waited_ms: u64) -> Self {
         let timing = server_timing(before, waited_ms, now_ms().saturating_sub(visit.started_ms));
-        self.with(SERVER_TIMING, timing)
+        let mut head = self
+            .with(SERVER_TIMING, timing)
             .with(REQUEST_ID, visit.trace.request_id.clone())
-            .with(TRACEPARENT, visit.trace.traceparent.clone())
+            .with(TRACEPARENT, visit.trace.traceparent.clone());
+        head.headers.extend(visit.take_told());
+        head
     }
 
     /// # Errors
@@ -103,10 +106,12 @@ pub(crate) fn refusal(visit: &Visit, problem: &Problem) -> Result<Response, JsVa
     let unauthorized = problem.kind.status() == 401;
     let allow = (problem.kind == ProblemKind::MethodNotAllowed)
         .then(|| Route::find(&visit.path).map(|route| route.allow()).unwrap_or_default());
+    // Admission says it more exactly.
+    let retry_after = problem.retry_after().filter(|_| !visit.has_told("retry-after"));
     let head = Head::new(problem.kind.status())
         .with("content-type", content_type)
         .with(CACHE_STATUS, format!("{EDGE_CACHE}; detail={}", problem.kind.code()))
-        .with_some("retry-after", problem.retry_after().map(|seconds| seconds.to_string()))
+        .with_some("retry-after", retry_after.map(|seconds| seconds.to_string()))
         .with_some("www-authenticate", unauthorized.then_some("Bearer"))
         .with_some("allow", allow)
         .signed_off(visit, None, 0);

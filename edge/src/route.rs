@@ -2,7 +2,7 @@
 //! on, and the path that goes to an origin is written anew from the types.
 
 use perigee_shared::caller::Scope;
-use perigee_shared::id::{CorpusName, DocumentId};
+use perigee_shared::id::{CorpusName, DocumentId, KeyId, TenantId};
 use perigee_shared::limits::{QUESTION_BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
 use perigee_shared::problem::{Problem, ProblemKind};
 
@@ -23,6 +23,19 @@ pub(crate) enum Route {
     Documents(CorpusName),
     Batch(CorpusName),
     Document(CorpusName, DocumentId),
+    Usage,
+    Admin(TenantId, AdminRoute),
+}
+
+/// What of a tenant is managed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AdminRoute {
+    Settings,
+    Keys,
+    Key(KeyId),
+    Rotate(KeyId),
+    Audit,
+    Usage,
 }
 
 /// A method that some address takes.
@@ -88,7 +101,11 @@ impl Route {
             "/v1/chat/completions" => return Ok(Self::Chat),
             "/v1/models" => return Ok(Self::Models),
             "/v1/corpora" => return Ok(Self::Corpora),
+            "/v1/usage" => return Ok(Self::Usage),
             _ => {}
+        }
+        if let Some(rest) = path.strip_prefix("/v1/admin/tenants/") {
+            return Self::find_admin(rest).ok_or_else(nothing);
         }
         let mut parts = path.strip_prefix("/v1/corpora/").ok_or_else(nothing)?.split('/');
         let (name, verb, id) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
@@ -115,11 +132,36 @@ impl Route {
         }
     }
 
+    /// `tenant`, `tenant/keys`, `tenant/keys/id`, `tenant/keys/id:rotate`, `tenant/audit` or `tenant/usage`. No name here
+    /// has a character that needs encoding.
+    fn find_admin(rest: &str) -> Option<Self> {
+        let mut parts = rest.split('/');
+        let (tenant, what, id) = (parts.next()?, parts.next(), parts.next());
+        let route = match (what, id) {
+            (None, None) => AdminRoute::Settings,
+            (Some("keys"), None) => AdminRoute::Keys,
+            (Some("audit"), None) => AdminRoute::Audit,
+            (Some("usage"), None) => AdminRoute::Usage,
+            (Some("keys"), Some(id)) => match id.strip_suffix(":rotate") {
+                Some(id) => AdminRoute::Rotate(KeyId::new(id).ok()?),
+                None => AdminRoute::Key(KeyId::new(id).ok()?),
+            },
+            (Some(_) | None, _) => return None,
+        };
+        let tenant = TenantId::new(tenant).ok()?;
+        parts.next().is_none().then_some(Self::Admin(tenant, route))
+    }
+
     /// The methods of this address, as `Allow` lists them.
     pub(crate) const fn allow(&self) -> &'static str {
         match self {
-            Self::Page | Self::Health | Self::OpenApi | Self::Models => "GET, HEAD, OPTIONS",
+            Self::Page | Self::Health | Self::OpenApi | Self::Models | Self::Usage => "GET, HEAD, OPTIONS",
             Self::Chat | Self::Search(_) | Self::Batch(_) => "POST, OPTIONS",
+            Self::Admin(_, AdminRoute::Settings) => "GET, HEAD, PUT, OPTIONS",
+            Self::Admin(_, AdminRoute::Keys) => "GET, HEAD, POST, OPTIONS",
+            Self::Admin(_, AdminRoute::Key(_)) => "GET, HEAD, DELETE, OPTIONS",
+            Self::Admin(_, AdminRoute::Rotate(_)) => "POST, OPTIONS",
+            Self::Admin(_, AdminRoute::Audit | AdminRoute::Usage) => "GET, HEAD, OPTIONS",
             Self::Corpora | Self::Documents(_) => "GET, HEAD, POST, OPTIONS",
             Self::Corpus(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Document(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
@@ -137,7 +179,8 @@ impl Route {
     /// What a key must be allowed to do here; `None`: no key is needed.
     pub(crate) const fn scope(&self, method: Method) -> Option<Scope> {
         match self {
-            Self::Page | Self::Health | Self::OpenApi => None,
+            // Every key may ask what is left of it; who may manage keys is decided there.
+            Self::Page | Self::Health | Self::OpenApi | Self::Usage | Self::Admin(..) => None,
             Self::Chat | Self::Models => Some(Scope::Ask),
             Self::Search(_) => Some(Scope::Search),
             Self::Corpora | Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => {
@@ -152,6 +195,7 @@ impl Route {
     pub(crate) const fn corpus(&self) -> Option<&CorpusName> {
         match self {
             Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models | Self::Corpora => None,
+            Self::Usage | Self::Admin(..) => None,
             Self::Corpus(corpus)
             | Self::Search(corpus)
             | Self::Documents(corpus)
@@ -187,14 +231,27 @@ impl Route {
             Method::Post | Method::Put | Method::Delete => match self {
                 Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => true,
                 Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models => false,
-                Self::Corpora | Self::Search(_) => false,
+                Self::Corpora | Self::Search(_) | Self::Usage | Self::Admin(..) => false,
             },
         }
     }
 
-    /// The path to send to an origin, made of nothing but checked parts.
+    /// Whether pages of other sites may ask here with a publishable key.
+    pub(crate) const fn is_for_browsers(&self) -> bool {
+        match self {
+            Self::Chat | Self::Models | Self::Search(_) => true,
+            Self::Page | Self::Health | Self::OpenApi | Self::Usage | Self::Admin(..) => false,
+            Self::Corpora | Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => {
+                false
+            }
+        }
+    }
+
+    /// The path to send to an origin, made of nothing but checked parts. What the edge answers itself is never sent.
     pub(crate) fn path(&self) -> String {
         match self {
+            Self::Usage => "/v1/usage".to_owned(),
+            Self::Admin(tenant, _) => format!("/v1/admin/tenants/{tenant}"),
             Self::Page => "/".to_owned(),
             Self::Health => "/healthz".to_owned(),
             Self::OpenApi => "/openapi.json".to_owned(),
@@ -235,6 +292,15 @@ impl Route {
         }
         Ok(onward)
     }
+}
+
+/// The plain value of a query's parameter.
+pub(crate) fn query_value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
 }
 
 /// Undoes percent-encoding; `None` when it is broken or the result is not UTF-8.

@@ -65,6 +65,11 @@ impl Random {
         Self(RefCell::new(Pool { bytes: [0; POOL_BYTES], used: POOL_BYTES }))
     }
 
+    /// A number that nobody had before.
+    pub(crate) fn number(&self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+
     /// `N` bytes that nobody had before. For names, not for secrets: where the platform gives no
     /// randomness, they are zero.
     fn take<const N: usize>(&self) -> [u8; N] {

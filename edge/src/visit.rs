@@ -1,6 +1,11 @@
 //! One request as it stands before the edge: what was asked, when, and under which names.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use futures::channel::oneshot;
+use perigee_shared::admission::Field;
+use perigee_shared::admission::Subject;
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::{MIN_EPOCH, REQUEST_ID, TRACEPARENT};
 use perigee_shared::id::Epoch;
@@ -9,9 +14,15 @@ use perigee_shared::region::Place;
 use worker::worker_sys::ext::RequestExt;
 use worker::{Context, Env};
 
+use crate::config::Config;
 use crate::respond::Content;
 use crate::route::Method;
 use crate::trace::{Random, Trace};
+
+/// What pages of other sites may read of a response.
+const EXPOSED_HEADERS: &str = "age, cache-status, perigee-epoch, perigee-quota, ratelimit, ratelimit-policy, retry-after, \
+    server-timing, traceparent, x-request-id, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
+    x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// The request being served.
 pub(crate) struct Visit {
@@ -27,6 +38,8 @@ pub(crate) struct Visit {
     pub(crate) query: String,
     pub(crate) started_ms: u64,
     pub(crate) trace: Trace,
+    /// What admission adds to the response, whichever it will be.
+    told: RefCell<Vec<(&'static str, Cow<'static, str>)>>,
 }
 
 impl Visit {
@@ -36,7 +49,18 @@ impl Visit {
         let header = |name| headers.get(name).ok().flatten();
         let trace = Trace::begin(header(REQUEST_ID), header(TRACEPARENT).as_deref(), random);
         let method = Method::parse(&request.method());
-        Self { request, headers, env, context, method, path, query, started_ms: now_ms(), trace }
+        Self {
+            request,
+            headers,
+            env,
+            context,
+            method,
+            path,
+            query,
+            started_ms: now_ms(),
+            trace,
+            told: RefCell::default(),
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
@@ -75,6 +99,55 @@ impl Visit {
     /// The body of a local answer; `HEAD` gets none.
     pub(crate) fn content<'a>(&self, body: &'a str) -> Content<'a> {
         if self.method == Some(Method::Head) { Content::Nothing } else { Content::Text(body) }
+    }
+
+    /// Adds a header to whatever response this request gets.
+    pub(crate) fn will_tell(&self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.told.borrow_mut().push((name, value.into()));
+    }
+
+    /// Adds what is known of the caller's limits, in place of what was known before.
+    pub(crate) fn will_tell_limits(&self, fields: Vec<Field>) {
+        let mut told = self.told.borrow_mut();
+        told.retain(|(name, _)| !fields.iter().any(|field| field.name == *name));
+        told.extend(fields.into_iter().map(|Field { name, value }| (name, value.into())));
+    }
+
+    /// Lets pages of this web origin read the response.
+    pub(crate) fn will_share_with(&self, web_origin: String) {
+        self.will_tell("access-control-allow-origin", web_origin);
+        self.will_tell("access-control-expose-headers", EXPOSED_HEADERS);
+        self.will_tell("vary", "Origin");
+    }
+
+    /// Takes back when to come back, where something is answered after all.
+    pub(crate) fn forget_retry(&self) {
+        self.told
+            .borrow_mut()
+            .retain(|(name, _)| !matches!(*name, "retry-after" | "retry-after-ms" | "x-should-retry"));
+    }
+
+    pub(crate) fn has_told(&self, name: &str) -> bool {
+        self.told.borrow().iter().any(|(told, _)| *told == name)
+    }
+
+    pub(crate) fn take_told(&self) -> Vec<(&'static str, Cow<'static, str>)> {
+        self.told.take()
+    }
+
+    /// The client's address, where the platform can be believed about it.
+    pub(crate) fn client_address(&self, config: &Config) -> Option<String> {
+        self.header(config.client_address_header.as_deref()?)
+    }
+
+    /// The client's network, as limits count it.
+    ///
+    /// # Errors
+    /// 400: something stands there that is no address.
+    pub(crate) fn network(&self, config: &Config) -> Result<Option<Subject>, Problem> {
+        let Some(address) = self.client_address(config) else { return Ok(None) };
+        let invalid = |_| Problem::new(ProblemKind::InvalidRequest, "the client's address is none");
+        address.parse().map(|prefix| Some(Subject::network(prefix))).map_err(invalid)
     }
 
     /// Where the client is, as far as the platform knows.

@@ -14,8 +14,10 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
+    (name = "ledger", worker = .ledger),
     (name = "keys", worker = .keys),
     (name = "cache", worker = .cache),
+    (name = "ledgers", disk = (writable = true)),
     # Origins are often on private addresses (loopback in development, the compose network).
     (name = "internet", network = (
       allow = ["public", "private"],
@@ -32,22 +34,43 @@ const config :Workerd.Config = (
 
 const edge :Workerd.Worker = (
   compatibilityDate = "2026-10-15",
-  modules = [
-    (name = "index.js", esModule = embed "../../edge/build/index.js"),
-    (name = "./index_bg.wasm", wasm = embed "../../edge/build/index_bg.wasm"),
-  ],
-  bindings = [
-    (name = "KEYS", kvNamespace = "keys"),
-    (name = "ORIGINS", fromEnvironment = "ORIGINS"),
-    (name = "ORIGIN_SECRET", fromEnvironment = "ORIGIN_SECRET"),
-    (name = "EPOCH_STALENESS_S", fromEnvironment = "EPOCH_STALENESS_S"),
-    (name = "EPOCH_REFRESH_S", fromEnvironment = "EPOCH_REFRESH_S"),
-    (name = "KEY_CACHE_S", fromEnvironment = "KEY_CACHE_S"),
-  ],
+  modules = .modules,
+  bindings = .bindings,
   cacheApiOutbound = "cache",
-  # Durable Objects, once the worker exports a class: `durableObjectNamespaces` here, with
-  # `durableObjectStorage = (inMemory = void)`, and a `durableObjectNamespace` among the bindings.
 );
+
+# The tenants' ledgers: Durable Objects of the same code, in an isolate of their own, as on Cloudflare.
+const ledger :Workerd.Worker = (
+  compatibilityDate = "2026-10-15",
+  modules = .modules,
+  bindings = .bindings,
+  durableObjectNamespaces = [
+    (className = "Ledger", uniqueKey = "perigee-ledger-v1", enableSql = true),
+  ],
+  # One SQLite file each, in the directory that `--directory-path ledgers=PATH` names.
+  durableObjectStorage = (localDisk = "ledgers"),
+);
+
+const modules :List(Workerd.Worker.Module) = [
+  (name = "index.js", esModule = embed "../../edge/build/index.js"),
+  (name = "./index_bg.wasm", wasm = embed "../../edge/build/index_bg.wasm"),
+];
+
+const bindings :List(Workerd.Worker.Binding) = [
+  (name = "KEYS", kvNamespace = "keys"),
+  (name = "LEDGER", durableObjectNamespace = (className = "Ledger", serviceName = "ledger")),
+  (name = "ORIGINS", fromEnvironment = "ORIGINS"),
+  (name = "ORIGIN_SECRET", fromEnvironment = "ORIGIN_SECRET"),
+  (name = "EPOCH_STALENESS_S", fromEnvironment = "EPOCH_STALENESS_S"),
+  (name = "EPOCH_REFRESH_S", fromEnvironment = "EPOCH_REFRESH_S"),
+  (name = "KEY_CACHE_S", fromEnvironment = "KEY_CACHE_S"),
+  (name = "KEY_SECRET", fromEnvironment = "KEY_SECRET"),
+  (name = "ADMIN_SECRET", fromEnvironment = "ADMIN_SECRET"),
+  (name = "QUOTAS", fromEnvironment = "QUOTAS"),
+  (name = "TIERS", fromEnvironment = "TIERS"),
+  (name = "TIER_DEFAULT", fromEnvironment = "TIER_DEFAULT"),
+  (name = "CLIENT_ADDRESS_HEADER", fromEnvironment = "CLIENT_ADDRESS_HEADER"),
+];
 
 const keys :Workerd.Worker = (
   compatibilityDate = "2026-10-15",

@@ -80,6 +80,13 @@ pub struct Usage {
     pub completion_tokens: u32,
 }
 
+impl Usage {
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        u64::from(self.prompt_tokens) + u64::from(self.completion_tokens)
+    }
+}
+
 /// One `[n]` mark of the text and what it points to. All offsets count characters (Unicode scalar values).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Citation {

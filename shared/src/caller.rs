@@ -25,6 +25,7 @@ impl Caller {
 
 /// One thing that a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Ask questions.
@@ -35,10 +36,12 @@ pub enum Scope {
     Read,
     /// Write and delete documents and corpora.
     Write,
+    /// Manage the tenant's keys.
+    Admin,
 }
 
 impl Scope {
-    pub const ALL: [Self; 4] = [Self::Ask, Self::Search, Self::Read, Self::Write];
+    pub const ALL: [Self; 5] = [Self::Ask, Self::Search, Self::Read, Self::Write, Self::Admin];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Scope {
             Self::Search => "search",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Admin => "admin",
         }
     }
 }

@@ -16,6 +16,8 @@ pub const ANSWER_KEY: &str = "perigee-answer-key";
 /// An operator's tenant and, optionally, comma-separated audience labels.
 pub const TENANT: &str = "perigee-tenant";
 pub const AUDIENCE: &str = "perigee-audience";
+/// On responses: how a request was admitted when its tenant's ledger could not be reached.
+pub const QUOTA: &str = "perigee-quota";
 pub const REQUEST_ID: &str = "x-request-id";
 pub const TRACEPARENT: &str = "traceparent";
 pub const CACHE_STATUS: &str = "cache-status";

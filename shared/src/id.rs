@@ -120,6 +120,23 @@ text_id!(
     Label, "a label", LABEL_BYTES_MAX, LABEL_ALLOWED, is_label, is_label
 );
 
+text_id!(
+    /// The name of a key that never changes, whatever digits the key has at the moment.
+    KeyId, "a key id", NAME_BYTES_MAX, NAME_ALLOWED, is_name_first, is_name
+);
+text_id!(
+    /// A set of limits that the operator has named.
+    TierName, "a tier", NAME_BYTES_MAX, NAME_ALLOWED, is_name_first, is_name
+);
+
+impl KeyId {
+    /// Makes an id from 8 bytes of the caller's randomness.
+    #[must_use]
+    pub fn from_random(random: [u8; 8]) -> Self {
+        Self(format!("key_{}", hex::encode(random)))
+    }
+}
+
 impl DocumentId {
     /// Makes an id from a file's path below the ingested folder: `guide/install.md` is
     /// `guide:install.md`. Where characters had to be replaced or cut, eight hex digits of the path's hash

@@ -5,11 +5,13 @@
 
 pub mod limits;
 
+pub mod admin;
 pub mod cache_control;
 pub mod caller;
 pub mod id;
 pub mod key;
 pub mod signature;
+pub mod web_origin;
 
 pub mod admission;
 

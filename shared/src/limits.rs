@@ -28,6 +28,12 @@ pub const SEARCH_RESULTS_MAX: usize = 100;
 /// Passages that an answer may rest on.
 pub const EVIDENCE_PASSAGES_MAX: usize = 8;
 
+/// Tokens that are reserved for the passages before a question and, where a caller sets no `max_tokens`, for its answer; and
+/// the bytes of text that make at least one token. What an answer takes in the end is what counts.
+pub const EVIDENCE_TOKENS_MAX: u64 = 2_048;
+pub const ANSWER_TOKENS_DEFAULT: u64 = 1_024;
+pub const BYTES_PER_TOKEN: usize = 4;
+
 /// Levels of `and`/`or`/`not` in a filter, and conditions in all. Evaluation is recursive.
 pub const FILTER_DEPTH_MAX: usize = 16;
 pub const FILTER_CONDITIONS_MAX: usize = 256;
@@ -50,6 +56,13 @@ pub const CORPORA_PER_TENANT_MAX: usize = 1_000;
 
 /// Corpora that one key may name.
 pub const KEY_CORPORA_MAX: usize = 256;
+
+/// Keys of one tenant that are not revoked; web origins of one key; bytes of one such origin; characters of a key's
+/// name.
+pub const KEYS_PER_TENANT_MAX: usize = 10_000;
+pub const WEB_ORIGINS_MAX: usize = 32;
+pub const WEB_ORIGIN_BYTES_MAX: usize = 256;
+pub const KEY_NAME_CHARS_MAX: usize = 100;
 
 /// Documents on one page of a listing: default and most.
 pub const PAGE_DEFAULT: usize = 100;

@@ -12,6 +12,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
+use crate::admin::{
+    AuditPage, CreateKey, KeyList, KeySummary, RotateKey, ShownKey, TenantSettings, UsageReport,
+};
 use crate::chat::ChatCompletionRequest;
 use crate::document::{CorpusSummary, Document, DocumentPage, PutDocument, Written};
 use crate::id::{CorpusName, DocumentId};
@@ -20,8 +23,8 @@ use answers::{
     Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, ModelList, Upload, Uploaded,
 };
 use refusals::{
-    ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals, ListRefusals,
-    ModelRefusals, SearchRefusals, UploadRefusals, WriteRefusals,
+    AdminRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
+    ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals, WriteRefusals,
 };
 
 /// The document, as pretty JSON with a newline at its end.
@@ -39,7 +42,8 @@ pub fn document_json() -> Result<String, serde_json::Error> {
         description = "Answers questions from your own documents, with citations, at the point nearest to whoever asks. \
             Any OpenAI client can ask: its base URL is this edge with `/v1`, its key yours, its model the corpus.\n\n\
             Every response carries `Cache-Status` (RFC 9211), `Server-Timing`, `x-request-id` and `traceparent`; \
-            one that rests on a corpus also `Perigee-Epoch`, and one from a cache `Age`.",
+            one that rests on a corpus also `Perigee-Epoch`, and one from a cache `Age`. One that was counted against \
+            limits carries `RateLimit`, `RateLimit-Policy` and `x-ratelimit-*`, a refusal by a limit `Retry-After`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/", description = "this edge")),
@@ -57,6 +61,16 @@ pub fn document_json() -> Result<String, serde_json::Error> {
         put_document,
         get_document,
         delete_document,
+        show_usage,
+        show_settings,
+        change_settings,
+        list_keys,
+        create_key,
+        show_key,
+        revoke_key,
+        rotate_key,
+        read_audit,
+        show_tenant_usage,
         health,
         openapi_document,
         page,
@@ -68,6 +82,12 @@ pub fn document_json() -> Result<String, serde_json::Error> {
         (name = "asking", description = "Questions, in OpenAI's format."),
         (name = "corpora", description = "Corpora, and searching them."),
         (name = "documents", description = "What a corpus holds. Every write answers with its epoch."),
+        (name = "limits", description = "What a tenant has used, and what is left."),
+        (
+            name = "admin",
+            description = "A tenant's keys and settings. The operator may do everything, with the admin secret as the bearer; \
+                a key with the scope `admin` manages the keys of its own tenant."
+        ),
         (name = "edge", description = "The edge itself; no key needed."),
     ),
 )]
@@ -81,7 +101,7 @@ impl utoipa::Modify for Key {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "A key of Perigee (`pgk_…`). It names a tenant, its corpora, scopes and access labels.",
+                "A key of Perigee (`pgk_…`; `pgp_…` in web pages). It names a tenant, its corpora, scopes and access labels.",
             ))
             .build();
         api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
@@ -283,6 +303,115 @@ fn get_document() {}
     responses((status = 200, description = "It is gone.", body = Written), DocumentRefusals),
 )]
 fn delete_document() {}
+
+/// What is used and left
+///
+/// Of the key's tenant, as its ledger knows it. Any key may ask, also one that has reached a limit.
+#[utoipa::path(
+    get, path = "/v1/usage", tag = "limits",
+    responses((status = 200, description = "Every limit of the tenant, and of its keys.", body = UsageReport), UsageRefusals),
+)]
+fn show_usage() {}
+
+/// A tenant's settings
+///
+/// Those of the default tier where none were set.
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{tenant}", tag = "admin",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    responses((status = 200, description = "The settings.", body = TenantSettings), AdminRefusals),
+)]
+fn show_settings() {}
+
+/// Change a tenant's settings
+///
+/// The operator alone. Every isolate hears of it within 15 seconds.
+#[utoipa::path(
+    put, path = "/v1/admin/tenants/{tenant}", tag = "admin",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    request_body = TenantSettings,
+    responses((status = 200, description = "The settings as they are now.", body = TenantSettings), AdminRefusals),
+)]
+fn change_settings() {}
+
+/// List keys
+///
+/// With those that were revoked, without their secret digits.
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{tenant}/keys", tag = "admin",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    responses((status = 200, description = "All of the tenant's keys.", body = KeyList), AdminRefusals),
+)]
+fn list_keys() {}
+
+/// Make a key
+///
+/// The answer is the only time that it is shown.
+#[utoipa::path(
+    post, path = "/v1/admin/tenants/{tenant}/keys", tag = "admin",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    request_body = CreateKey,
+    responses((status = 201, description = "The key.", body = ShownKey), AdminRefusals),
+)]
+fn create_key() {}
+
+/// Show a key
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{tenant}/keys/{key}", tag = "admin",
+    params(
+        ("tenant" = String, Path, description = "The tenant."),
+        ("key" = String, Path, description = "The key's id."),
+    ),
+    responses((status = 200, description = "All but its secret digits.", body = KeySummary), AdminRefusals),
+)]
+fn show_key() {}
+
+/// Revoke a key
+///
+/// It is refused everywhere within 30 seconds. Twice is as good as once.
+#[utoipa::path(
+    delete, path = "/v1/admin/tenants/{tenant}/keys/{key}", tag = "admin",
+    params(
+        ("tenant" = String, Path, description = "The tenant."),
+        ("key" = String, Path, description = "The key's id."),
+    ),
+    responses((status = 200, description = "It is revoked.", body = KeySummary), AdminRefusals),
+)]
+fn revoke_key() {}
+
+/// Rotate a key
+///
+/// Gives it new digits; the old ones stay valid for the overlap. Id, rights and limits stay.
+#[utoipa::path(
+    post, path = "/v1/admin/tenants/{tenant}/keys/{key}:rotate", tag = "admin",
+    params(
+        ("tenant" = String, Path, description = "The tenant."),
+        ("key" = String, Path, description = "The key's id."),
+    ),
+    request_body = RotateKey,
+    responses((status = 200, description = "The new key.", body = ShownKey), AdminRefusals),
+)]
+fn rotate_key() {}
+
+/// Read the audit trail
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{tenant}/audit", tag = "admin",
+    params(
+        ("tenant" = String, Path, description = "The tenant."),
+        ("after" = Option<u64>, Query, description = "`next_after` of the page before; from the beginning if missing."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 100 if missing."),
+    ),
+    responses((status = 200, description = "One page, oldest first.", body = AuditPage), AdminRefusals),
+)]
+fn read_audit() {}
+
+/// What a tenant has used
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{tenant}/usage", tag = "admin",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    responses((status = 200, description = "Every limit of the tenant, and of its keys.", body = UsageReport), AdminRefusals),
+)]
+fn show_tenant_usage() {}
 
 /// Whether this edge runs
 #[utoipa::path(

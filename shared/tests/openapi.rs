@@ -39,6 +39,15 @@ fn every_public_route_is_described() {
         ("/", "get"),
         ("/healthz", "get"),
         ("/openapi.json", "get"),
+        ("/v1/admin/tenants/{tenant}", "get"),
+        ("/v1/admin/tenants/{tenant}", "put"),
+        ("/v1/admin/tenants/{tenant}/audit", "get"),
+        ("/v1/admin/tenants/{tenant}/keys", "get"),
+        ("/v1/admin/tenants/{tenant}/keys", "post"),
+        ("/v1/admin/tenants/{tenant}/keys/{key}", "delete"),
+        ("/v1/admin/tenants/{tenant}/keys/{key}", "get"),
+        ("/v1/admin/tenants/{tenant}/keys/{key}:rotate", "post"),
+        ("/v1/admin/tenants/{tenant}/usage", "get"),
         ("/v1/chat/completions", "post"),
         ("/v1/corpora", "get"),
         ("/v1/corpora", "post"),
@@ -52,6 +61,7 @@ fn every_public_route_is_described() {
         ("/v1/corpora/{corpus}/documents:batch", "post"),
         ("/v1/corpora/{corpus}/search", "post"),
         ("/v1/models", "get"),
+        ("/v1/usage", "get"),
     ];
     let public = public.map(|(path, method)| (path.to_owned(), method.to_owned())).into();
     assert_eq!(described, public);
@@ -74,15 +84,18 @@ fn every_operation_says_what_it_takes_and_all_that_it_can_answer() {
             .map(|p| p["name"].as_str().unwrap())
             .collect();
         let wanted: BTreeSet<&str> =
-            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.split('}').next()).collect();
         assert_eq!(in_path, wanted, "{name}");
 
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with('2')), "{name} never succeeds");
         let open = operation["security"] == serde_json::json!([{}]);
-        for status in ["401", "403", "500", "503", "504"] {
+        for status in ["401", "403", "500", "503"] {
             assert_eq!(responses.contains_key(status), !open, "{name}: {status}");
         }
+        let has_deadline = !open && path != "/v1/usage" && !path.starts_with("/v1/admin/");
+        assert_eq!(responses.contains_key("504"), has_deadline, "{name}: 504");
+        assert_eq!(responses.contains_key("429"), !open && path != "/v1/usage", "{name}: 429");
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
             let openai = path == "/v1/chat/completions" || path == "/v1/models";
             let shape = if openai { "application/json" } else { "application/problem+json" };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use perigee_shared::key::Key;
+use perigee_shared::key::{Key, KeyKind, KeySecret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::edge::{Edge, EdgeSettings, OriginAt};
@@ -16,6 +16,8 @@ use xtask::workspace::Workspace;
 use crate::client::Client;
 
 pub const EDGE_SECRET: &str = "an-edge-secret-for-tests-0123456789";
+pub const KEY_SECRET: &str = "a-key-secret-for-tests-0123456789";
+pub const ADMIN_SECRET: &str = "an-admin-secret-for-tests-0123456789";
 pub const OPERATOR_TOKEN: &str = "an-operator-token-for-tests-0123456789";
 
 /// Settings of a stage; [`Stage::start`] takes the defaults.
@@ -31,11 +33,20 @@ pub struct Settings {
     pub disk_mb: Option<usize>,
     /// The worker's variables that differ from wrangler.toml.
     pub edge_vars: BTreeMap<String, String>,
+    /// Whether the edge has three isolates.
+    pub three_isolates: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { origins: 1, upstream: None, origin_env: Vec::new(), disk_mb: None, edge_vars: BTreeMap::new() }
+        Self {
+            origins: 1,
+            upstream: None,
+            origin_env: Vec::new(),
+            disk_mb: None,
+            edge_vars: BTreeMap::new(),
+            three_isolates: false,
+        }
     }
 }
 
@@ -55,6 +66,12 @@ impl Settings {
     #[must_use]
     pub fn edge_var(mut self, name: &str, value: &str) -> Self {
         self.edge_vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn three_isolates(mut self) -> Self {
+        self.three_isolates = true;
         self
     }
 
@@ -140,8 +157,16 @@ impl Stage {
     /// The key store refuses.
     pub fn client_with(&self, record: &Value) -> Result<Client> {
         let key = fresh_key();
-        self.edge.put_key(&key.record_name(), &record.to_string())?;
+        self.edge.put_key(&record_name(&key), &record.to_string())?;
         Client::new(&self.edge.url(), Some(key.reveal()))
+    }
+
+    /// A client of the edge with the admin secret.
+    ///
+    /// # Errors
+    /// The client cannot be made.
+    pub fn admin(&self) -> Result<Client> {
+        Client::new(&self.edge.url(), Some(ADMIN_SECRET))
     }
 
     /// A client of an origin with the operator's token, acting for `tenant`.
@@ -173,11 +198,17 @@ impl Stage {
     }
 }
 
+/// The name under which a stage's edge looks for a key's record.
+#[must_use]
+pub fn record_name(key: &Key) -> String {
+    KeySecret::new(KEY_SECRET.as_bytes()).hash(key).record_name()
+}
+
 /// A key that nobody else in this process has.
 #[must_use]
 pub fn fresh_key() -> Key {
     static COUNT: AtomicU8 = AtomicU8::new(0);
-    Key::from_random([COUNT.fetch_add(1, Ordering::Relaxed); 24])
+    Key::from_random(KeyKind::Secret, [COUNT.fetch_add(1, Ordering::Relaxed); 24])
 }
 
 /// The `perigee` executable that `cargo xtask test` built.
@@ -244,6 +275,9 @@ fn on_a_small_disk(binary: &Path, folder: &TempDir, size_mb: usize) -> Result<Pa
 }
 
 fn edge_settings(folder: &TempDir, origins: &[Origin], settings: &Settings) -> EdgeSettings {
+    // Each edge has ledgers of its own, as it has caches: two programs can't share a database.
+    static EDGES: AtomicU8 = AtomicU8::new(0);
+    let name = format!("edge-{}", EDGES.fetch_add(1, Ordering::Relaxed));
     let origins = origins
         .iter()
         .enumerate()
@@ -257,10 +291,14 @@ fn edge_settings(folder: &TempDir, origins: &[Origin], settings: &Settings) -> E
         .collect();
     EdgeSettings {
         port: 0,
+        three_isolates: settings.three_isolates,
         origins,
         secret: EDGE_SECRET.to_owned(),
+        key_secret: KEY_SECRET.to_owned(),
+        admin_secret: ADMIN_SECRET.to_owned(),
+        ledgers: folder.path().join(&name).join("ledgers"),
         keys: BTreeMap::new(),
         vars: settings.edge_vars.clone(),
-        log: folder.path().join("edge.log"),
+        log: folder.path().join(format!("{name}.log")),
     }
 }

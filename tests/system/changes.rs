@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use perigee_tests::client::Client;
-use perigee_tests::stage::{Settings, Stage};
+use perigee_tests::stage::{Settings, Stage, record_name};
 use perigee_tests::upstream::{Script, Upstream};
 use reqwest::Method;
 use serde_json::json;
@@ -39,7 +39,7 @@ fn elsewhere(stage: &Stage, client: &Client) -> Result<(Edge, Client)> {
     let edge = stage.another_edge()?;
     let key = perigee_shared::key::Key::parse(client.token())?;
     let record = json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask"]});
-    edge.put_key(&key.record_name(), &record.to_string())?;
+    edge.put_key(&record_name(&key), &record.to_string())?;
     let there = client.clone().at(&edge.url());
     Ok((edge, there))
 }

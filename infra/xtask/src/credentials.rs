@@ -1,6 +1,7 @@
 //! The secrets of one development installation: made at the first start, kept with its data, readable
 //! by their owner only.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use perigee_shared::caller::{CorpusScope, Scope};
 use perigee_shared::id::TenantId;
-use perigee_shared::key::{Key, KeyRecord};
+use perigee_shared::key::{Key, KeyKind, KeyRecord, KeySecret};
 use serde_json::{Value, json};
 
 const FILE: &str = "credentials.json";
@@ -22,6 +23,8 @@ pub struct Credentials {
     tenant: TenantId,
     edge_secret: String,
     operator_token: String,
+    key_secret: String,
+    admin_secret: String,
 }
 
 impl Credentials {
@@ -50,10 +53,12 @@ impl Credentials {
     /// When the system gives no randomness.
     pub fn random() -> Result<Self> {
         Ok(Self {
-            key: Key::from_random(random()?),
+            key: Key::from_random(KeyKind::Secret, random()?),
             tenant: TenantId::new(TENANT)?,
             edge_secret: hex(&random::<32>()?),
             operator_token: hex(&random::<32>()?),
+            key_secret: hex(&random::<32>()?),
+            admin_secret: hex(&random::<32>()?),
         })
     }
 
@@ -67,6 +72,8 @@ impl Credentials {
             tenant: TenantId::new(TENANT)?,
             edge_secret: field("edge_secret")?,
             operator_token: field("operator_token")?,
+            key_secret: field("key_secret")?,
+            admin_secret: field("admin_secret")?,
         })
     }
 
@@ -75,6 +82,8 @@ impl Credentials {
             "key": self.key.reveal(),
             "edge_secret": self.edge_secret,
             "operator_token": self.operator_token,
+            "key_secret": self.key_secret,
+            "admin_secret": self.admin_secret,
         });
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{text:#}")?;
@@ -90,17 +99,27 @@ impl Credentials {
     #[must_use]
     pub fn record(&self) -> KeyRecord {
         KeyRecord {
+            id: None,
             tenant: self.tenant.clone(),
+            tier: None,
             corpora: CorpusScope::All,
-            audience: std::collections::BTreeSet::new(),
+            audience: BTreeSet::new(),
             scopes: Scope::ALL.into(),
+            expires_at_s: None,
+            web_origins: BTreeSet::new(),
         }
     }
 
     /// The key's entry in the key-value store.
     #[must_use]
     pub fn key_entry(&self) -> (String, String) {
-        (self.key.record_name(), json!(self.record()).to_string())
+        (self.record_name(), json!(self.record()).to_string())
+    }
+
+    /// The name of the key's record, as the edge makes it with this key secret.
+    #[must_use]
+    pub fn record_name(&self) -> String {
+        KeySecret::new(self.key_secret.as_bytes()).hash(&self.key).record_name()
     }
 
     #[must_use]
@@ -111,6 +130,16 @@ impl Credentials {
     #[must_use]
     pub fn operator_token(&self) -> &str {
         &self.operator_token
+    }
+
+    #[must_use]
+    pub fn key_secret(&self) -> &str {
+        &self.key_secret
+    }
+
+    #[must_use]
+    pub fn admin_secret(&self) -> &str {
+        &self.admin_secret
     }
 }
 

@@ -129,10 +129,15 @@ fn upstream_from_the_environment() -> Vec<(String, String)> {
 fn edge_settings(options: &Options, origin: &Origin, data: &Path, credentials: &Credentials) -> EdgeSettings {
     EdgeSettings {
         port: options.port,
+        three_isolates: false,
         origins: vec![OriginAt { name: "development".to_owned(), url: origin.url(), lat: 0.0, lon: 0.0 }],
         secret: credentials.edge_secret().to_owned(),
+        key_secret: credentials.key_secret().to_owned(),
+        admin_secret: credentials.admin_secret().to_owned(),
+        ledgers: data.join("ledgers"),
         keys: [credentials.key_entry()].into(),
-        vars: std::collections::BTreeMap::new(),
+        // One machine's own work should not run into limits that are made for strangers.
+        vars: [("TIER_DEFAULT".to_owned(), "enterprise".to_owned())].into(),
         log: data.join("logs/edge.log"),
     }
 }

@@ -1,6 +1,7 @@
 //! The built worker in workerd: `infra/workerd/perigee.capnp` with its settings in the environment.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,16 +16,27 @@ use crate::service::Service;
 use crate::workerd::Workerd;
 use crate::workspace::Workspace;
 
+/// The sockets of the isolates: the first is everywhere, the others in isolates.capnp.
+const ISOLATES: [&str; 3] = ["edge", "edge-2", "edge-3"];
+
 /// How to run an edge.
 #[derive(Clone, Debug)]
 pub struct EdgeSettings {
     /// On 127.0.0.1; 0 lets the system choose.
     pub port: u16,
+    /// Whether three isolates serve, each on a port that the system chooses, with one set of ledgers.
+    pub three_isolates: bool,
     /// Nearest is chosen by the worker, so the order doesn't matter.
     pub origins: Vec<OriginAt>,
     /// What the edge signs its requests with.
     pub secret: String,
-    /// What the key-value store holds at the start: `Key::record_name()` to a record's JSON.
+    /// What keys are hashed under.
+    pub key_secret: String,
+    /// For the admin routes.
+    pub admin_secret: String,
+    /// Where the tenants' ledgers are kept; made if it is missing.
+    pub ledgers: PathBuf,
+    /// What the key-value store holds at the start: `KeyHash::record_name()` to a record's JSON.
     pub keys: BTreeMap<String, String>,
     /// The worker's other variables; those of wrangler.toml apply where this is silent.
     pub vars: BTreeMap<String, String>,
@@ -53,10 +65,34 @@ impl Edge {
             .envs(&settings.vars)
             .env("ORIGINS", json!(settings.origins).to_string())
             .env("ORIGIN_SECRET", &settings.secret)
+            .env("KEY_SECRET", &settings.key_secret)
+            .env("ADMIN_SECRET", &settings.admin_secret)
             .env("KEYS_SEED", json!(settings.keys).to_string());
-        let config = workspace.root().join("infra/workerd/perigee.capnp");
-        let sockets = [("edge", settings.port), ("keys", 0)];
-        let workerd = Workerd::start("the edge (workerd)", command, &config, &sockets, settings.log.clone())?;
+        // No platform here says from where a request comes; a client would be believed if it did.
+        if !settings.vars.contains_key("CLIENT_ADDRESS_HEADER") {
+            command.env("CLIENT_ADDRESS_HEADER", "");
+        }
+        fs::create_dir_all(&settings.ledgers)
+            .with_context(|| format!("creating {}", settings.ledgers.display()))?;
+        let directories = [("ledgers", settings.ledgers.as_path())];
+        let (config, isolates) = match settings.three_isolates {
+            true => ("infra/workerd/isolates.capnp", ISOLATES.as_slice()),
+            false => ("infra/workerd/perigee.capnp", &ISOLATES[..1]),
+        };
+        let config = workspace.root().join(config);
+        let mut sockets = vec![("keys", 0)];
+        sockets.extend(isolates.iter().map(|isolate| (*isolate, 0)));
+        if let Some((_, port)) = sockets.iter_mut().find(|(socket, _)| *socket == ISOLATES[0]) {
+            *port = settings.port;
+        }
+        let workerd = Workerd::start(
+            "the edge (workerd)",
+            command,
+            &config,
+            &sockets,
+            &directories,
+            settings.log.clone(),
+        )?;
         Ok(Self { workerd })
     }
 
@@ -64,6 +100,12 @@ impl Edge {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// Each isolate's URL.
+    #[must_use]
+    pub fn isolate_urls(&self) -> [String; 3] {
+        ISOLATES.map(|isolate| format!("http://{}", self.workerd.address(isolate)))
     }
 
     #[must_use]

@@ -32,7 +32,7 @@ enum Command {
     Worker,
     /// Start both halves with documents to ask about: builds what is needed, prints `ready: URL key: KEY`.
     Dev(dev::Options),
-    /// Make an API key: for the key-value store on Cloudflare, or for infra/compose.yaml.
+    /// Make the secrets and a first key for infra/compose.yaml.
     Key(key::Options),
     /// Write the API document, edge/openapi.json, anew from the code.
     Openapi,

@@ -24,7 +24,7 @@ impl Workerd {
     /// Starts `workerd serve` and waits until every socket listens on 127.0.0.1.
     ///
     /// `command` names the executable and its environment; `sockets` the configuration's sockets
-    /// with their ports, 0 for one that the system chooses.
+    /// with their ports, 0 for one that the system chooses; `directories` its disks with their places.
     ///
     /// # Errors
     /// When a port is taken or the configuration is wrong: the message carries workerd's own words.
@@ -33,9 +33,13 @@ impl Workerd {
         mut command: Command,
         config: &Path,
         sockets: &[(&'static str, u16)],
+        directories: &[(&'static str, &Path)],
         log: PathBuf,
     ) -> Result<Self> {
         command.arg("serve").arg(config);
+        for (disk, directory) in directories {
+            command.arg(format!("--directory-path={disk}={}", directory.display()));
+        }
         for (socket, port) in sockets {
             command.arg(format!("--socket-addr={socket}=127.0.0.1:{port}"));
         }

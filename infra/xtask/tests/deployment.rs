@@ -13,7 +13,7 @@ use xtask::workspace::Workspace;
 use xtask::{origin, worker};
 
 /// Set in the edge's container or by whoever runs it, and read by `perigee.capnp`.
-const EDGE_SECRETS_AND_SEED: [&str; 3] = ["ORIGINS", "ORIGIN_SECRET", "KEYS_SEED"];
+const EDGE_SECRETS_AND_SEED: [&str; 4] = ["ORIGIN_SECRET", "KEY_SECRET", "ADMIN_SECRET", "KEYS_SEED"];
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -137,7 +137,7 @@ fn the_image_of_the_edge_holds_every_file_that_workerd_is_told_to_load() {
 fn wrangler_and_workerd_give_the_worker_the_same_variables() {
     let workspace = Workspace::find().unwrap();
     let mut deployed: BTreeSet<String> = worker::default_vars(&workspace).unwrap().into_keys().collect();
-    // The secret is not in wrangler.toml, and the seed is for the stand-in of KV.
+    // Secrets are not in wrangler.toml, and the seed is for the stand-in of KV.
     deployed.extend(EDGE_SECRETS_AND_SEED.map(str::to_owned));
     assert_eq!(edge_environment(), deployed);
 }

@@ -30,7 +30,8 @@ impl Probe {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe/probe.capnp");
         let sockets = [("probe", 0), ("keys", 0)];
         let workerd =
-            Workerd::start("the probe", command, &config, &sockets, logs.path().join("probe.log")).unwrap();
+            Workerd::start("the probe", command, &config, &sockets, &[], logs.path().join("probe.log"))
+                .unwrap();
         Self { workerd, _logs: logs }
     }
 

@@ -40,10 +40,11 @@ macro_rules! refusals {
 refusals!(ChatRefusals, OpenAiError, "application/json":
     Invalid 400 "The request is no question: broken JSON, wrong types, no or too long a question, a bad header.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `ask`.",
     Absent 404 "There is no such model for this key.",
     TooLarge 413 "The body is too large.",
-    Limit 429 "The key's limit is reached; `Retry-After` says when it is not.",
+    Limit 429 "A limit is reached: the message names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Upstream 502 "The model server failed.",
     Busy 503 "Busy, not ready, no origin, or the epoch has not arrived; `Retry-After` says when to come back.",
@@ -52,7 +53,9 @@ refusals!(ChatRefusals, OpenAiError, "application/json":
 
 refusals!(ModelRefusals, OpenAiError, "application/json":
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -60,7 +63,9 @@ refusals!(ModelRefusals, OpenAiError, "application/json":
 
 refusals!(CorporaRefusals, ProblemDetails, "application/problem+json":
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `read`.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -69,9 +74,11 @@ refusals!(CorporaRefusals, ProblemDetails, "application/problem+json":
 refusals!(SearchRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The request is no search: broken JSON, wrong types, unknown fields, a bad filter or header.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `search`.",
     Absent 404 "There is no such corpus for this key.",
     TooLarge 413 "The body is too large.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready, no origin, or the epoch has not arrived; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -80,11 +87,13 @@ refusals!(SearchRefusals, ProblemDetails, "application/problem+json":
 refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The name is not valid.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "The key may not name this corpus.",
     Exists 409 "A corpus of this name exists.",
     TooLarge 413 "The body is too large.",
     MediaType 415 "The body is not JSON.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -93,8 +102,10 @@ refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
 
 refusals!(CorpusRefusals, ProblemDetails, "application/problem+json":
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
     Absent 404 "There is no such corpus for this key.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -103,8 +114,10 @@ refusals!(CorpusRefusals, ProblemDetails, "application/problem+json":
 refusals!(ListRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The limit or the cursor is not valid.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `read`.",
     Absent 404 "There is no such corpus for this key.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -113,8 +126,10 @@ refusals!(ListRefusals, ProblemDetails, "application/problem+json":
 refusals!(DocumentRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The id is not valid.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
     Absent 404 "There is no such corpus or document for this key.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -124,11 +139,13 @@ refusals!(DocumentRefusals, ProblemDetails, "application/problem+json":
 refusals!(WriteRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The id or a field is not valid.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
     TooLarge 413 "The body or the document is too large.",
     MediaType 415 "The body is not JSON.",
     Unreadable 422 "The content can't be read.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
@@ -138,13 +155,35 @@ refusals!(WriteRefusals, ProblemDetails, "application/problem+json":
 refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The body breaks off, or its description of the files is not valid.",
     Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
     TooLarge 413 "The body is too large.",
     MediaType 415 "The body is of another type.",
     Unreadable 422 "There is one file, and it can't be read.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
     Full 507 "The storage is full.",
+);
+
+refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
+    Key 401 "There is no key, or nobody holds it.",
+    Scope 403 "The key may not be used on this site.",
+    Internal 500 "Something broke on our side.",
+    Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
+);
+
+refusals!(AdminRefusals, ProblemDetails, "application/problem+json":
+    Invalid 400 "The request is not valid; the detail says why.",
+    Key 401 "There is neither the admin secret nor a key.",
+    Spent 402 "The budget of the key's tenant is spent.",
+    Scope 403 "The key lacks the scope `admin`, is another tenant's, or it is the operator's alone.",
+    Absent 404 "There is no such key.",
+    TooMany 409 "The tenant has as many keys as it may have.",
+    TooLarge 413 "The body is too large.",
+    Limit 429 "A limit of the key's tenant is reached.",
+    Internal 500 "Something broke on our side.",
+    Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
 );

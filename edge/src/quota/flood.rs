@@ -1,0 +1,32 @@
+//! The platform's own rate limit, in front of everything: a coarse guard for each data centre and client address. What it
+//! lets through is counted exactly behind it.
+
+use perigee_shared::problem::{Problem, ProblemKind};
+
+use crate::Edge;
+use crate::config::FLOOD_GUARD;
+use crate::visit::Visit;
+
+/// The guard's periods are 10 or 60 seconds; after the shorter one another try makes sense.
+const RETRY_AFTER_S: u32 = 10;
+
+/// # Errors
+/// 429 when this address floods this data centre.
+pub(crate) async fn flood_guard(edge: &Edge, visit: &Visit) -> Result<(), Problem> {
+    if !edge.has_flood_guard {
+        return Ok(());
+    }
+    let Some(address) = visit.client_address(&edge.config) else { return Ok(()) };
+    let Ok(guard) = visit.env.rate_limiter(FLOOD_GUARD) else { return Ok(()) };
+    match guard.limit(address).await {
+        Ok(outcome) if !outcome.success => {
+            let detail = "too many requests from this address at this data centre";
+            Err(Problem::new(ProblemKind::RateLimited, detail).with_retry_after_s(RETRY_AFTER_S))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            worker::console_warn!("{}: the flood guard failed: {error}", visit.trace.request_id);
+            Ok(())
+        }
+    }
+}
