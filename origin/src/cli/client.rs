@@ -67,6 +67,21 @@ impl Server {
         Self::at(url, Secret::new(key), None)
     }
 
+    /// An edge, to manage what is there.
+    ///
+    /// # Errors
+    /// The URL is none, or there is nothing to authenticate with.
+    pub(super) fn managed(config: &Config, url: Option<String>, key: Option<String>) -> anyhow::Result<Self> {
+        let url =
+            url.or_else(|| config.client.url.clone()).context("which edge? Set --url or PERIGEE_URL")?;
+        let given = key.map(|key| Secret::new(&key));
+        let configured = || config.client.admin_secret.clone().or_else(|| config.client.key.clone());
+        let token = given.or_else(configured).context(
+            "there is nothing to say who you are: set PERIGEE_ADMIN_SECRET, or --key with the scope admin",
+        )?;
+        Self::at(&url, token, None)
+    }
+
     fn at(url: &str, token: Secret, tenant: Option<TenantId>) -> anyhow::Result<Self> {
         let base =
             Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());

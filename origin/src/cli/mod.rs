@@ -6,6 +6,7 @@ mod serve;
 
 mod client;
 mod corpora;
+mod keys;
 
 mod files;
 mod ingest;
@@ -46,6 +47,7 @@ enum Command {
     Ask(ask::Arguments),
     Search(search::Arguments),
     Corpora(corpora::Arguments),
+    Keys(keys::Arguments),
     Eval(eval::Arguments),
     Purge(purge::Arguments),
     Backup(backup::BackupArguments),
@@ -95,6 +97,7 @@ fn start(config: Config, command: Command) -> anyhow::Result<End> {
             Command::Ask(arguments) => ask::run(config, arguments).await,
             Command::Search(arguments) => search::run(config, arguments).await,
             Command::Corpora(arguments) => corpora::run(config, arguments).await,
+            Command::Keys(arguments) => keys::run(config, arguments).await,
             Command::Eval(arguments) => eval::run(config, arguments).await,
             Command::Purge(arguments) => purge::run(config, arguments).await,
             Command::Backup(arguments) => backup::backup(arguments),

@@ -125,6 +125,7 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         }
         "URL" => config.client.url = text(value),
         "KEY" => config.client.key = secret(value),
+        "ADMIN_SECRET" => config.client.admin_secret = secret(value),
         _ => return Err(UNKNOWN),
     }
     Ok(())

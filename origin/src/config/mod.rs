@@ -231,6 +231,8 @@ pub struct ClientConfig {
     pub url: Option<String>,
     /// A caller's key, to go through an edge; absent: the operator token.
     pub key: Option<Secret>,
+    /// An edge's admin secret, to manage keys.
+    pub admin_secret: Option<Secret>,
 }
 
 /// Why the configuration is refused; each says which key and what it should be.
