@@ -3,6 +3,8 @@
 //! `cargo xtask test` builds what they need and runs them.
 
 mod admission;
+mod admission_keys;
+mod admission_limits;
 mod asking;
 mod bad_input;
 mod caching;
