@@ -79,6 +79,7 @@ impl Books {
             let expires_at_s =
                 kept.summary.made_as.expires_at_s.map_or(valid_until_s, |at| at.min(valid_until_s));
             kept.previous = Some(old);
+            self.overlap_ends_s.set(self.overlap_ends_s.get().min(valid_until_s));
             kept.summary.previous = Some(PreviousKey { begins, valid_until_s });
             self.publish_key(old, &kept, Some(expires_at_s))?;
         }
@@ -122,6 +123,7 @@ impl Books {
             kept.summary.previous = None;
             self.keep(&kept)?;
         }
+        self.overlap_ends_s.set(next_s.unwrap_or(u64::MAX));
         Ok(next_s)
     }
 
