@@ -104,7 +104,7 @@ async fn two_tenants_never_share_a_counter() -> Result<()> {
     let stage = Stage::with(settings())?;
     let acme = tenant(&stage, "acme", "ten").await?;
     let rival = tenant(&stage, "rival", "ten").await?;
-    let spent = statuses(&[acme.clone()], 30).await?;
+    let spent = statuses(std::slice::from_ref(&acme), 30).await?;
     assert!(count(&spent, 200) <= 10, "{spent:?}");
     acme.ask("docs", REFUND).await?.expect(429)?;
     for _ in 0..8 {
