@@ -26,8 +26,8 @@ const KEY_SECRET: &str = "a-key-secret-of-the-bench-0123456789";
 /// Every limit there is for a request of this kind, and none that is ever reached.
 const TIERS: &str = r#"{"bench": {
     "network": {"requests": "6000000/min"},
-    "key": {"requests": "6000000/min", "tokens": "60000000000/min"},
-    "tenant": {"requests": "6000000/min", "tokens": "60000000000/min", "concurrent": 100000, "spend": 100000000000},
+    "key": {"requests": "6000000/min", "tokens": "6000000000/min"},
+    "tenant": {"requests": "6000000/min", "tokens": "6000000000/min", "concurrent": 100000, "spend": 100000000000},
     "hit_percent": 20,
     "price": {"hit": 1, "miss": 10, "thousand_tokens": 5},
     "unreachable": "closed"
