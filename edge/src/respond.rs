@@ -1,6 +1,7 @@
 //! Responses: their headers in one go, and refusals in the shape that the address's API defines.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use js_sys::{JSON, Uint8Array};
 use perigee_shared::header::{CACHE_STATUS, EDGE_CACHE, REQUEST_ID, SERVER_TIMING, TRACEPARENT};
@@ -9,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Response, ResponseInit};
 
 use crate::route::{Route, is_openai};
-use crate::visit::{Visit, now_ms};
+use crate::visit::{Told, Visit, now_ms};
 
 pub(crate) const JSON_TYPE: &str = "application/json";
 pub(crate) const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
@@ -20,6 +21,8 @@ const PROBLEM_TYPE: &str = "application/problem+json";
 pub(crate) struct Head {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// More headers, written already by [`headers_json`].
+    limits: Option<Rc<str>>,
 }
 
 /// What follows the head.
@@ -34,7 +37,7 @@ pub(crate) enum Content<'a> {
 
 impl Head {
     pub(crate) fn new(status: u16) -> Self {
-        Self { status, headers: Vec::with_capacity(12) }
+        Self { status, headers: Vec::with_capacity(12), limits: None }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
@@ -56,7 +59,9 @@ impl Head {
             .with(SERVER_TIMING, timing)
             .with(REQUEST_ID, visit.trace.request_id.clone())
             .with(TRACEPARENT, visit.trace.traceparent.clone());
-        head.headers.extend(visit.take_told());
+        let Told { headers, limits } = visit.take_told();
+        head.headers.extend(headers);
+        head.limits = limits;
         head
     }
 
@@ -79,8 +84,27 @@ impl Head {
             status: u16,
             headers: &'a [(&'static str, Cow<'static, str>)],
         }
-        serde_json::to_string(&Init { status: self.status, headers: &self.headers }).unwrap_or_default()
+        let init = Init { status: self.status, headers: &self.headers };
+        let mut json = serde_json::to_string(&init).unwrap_or_default();
+        if let (Some(limits), Some(open)) = (&self.limits, json.strip_suffix(END).map(str::len)) {
+            json.truncate(open);
+            if !self.headers.is_empty() {
+                json.push(',');
+            }
+            json.push_str(limits);
+            json.push_str(END);
+        }
+        json
     }
+}
+
+/// How a head ends; headers that were written before are put in front of it.
+const END: &str = "]}";
+
+/// Writes headers as a head holds them, without what surrounds a list, so that one text can serve many responses.
+pub(crate) fn headers_json<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let members = headers.map(|header| serde_json::to_string(&header).unwrap_or_default());
+    members.collect::<Vec<_>>().join(",")
 }
 
 /// `Server-Timing`: the origin's own members, then the time spent waiting for it, then the edge's.
@@ -132,5 +156,9 @@ mod tests {
     fn a_head_is_one_text_whatever_its_values() {
         let head = Head::new(404).with("x-a", "quote \" and \u{1}").with_some("x-b", None::<&str>);
         assert_eq!(head.init_json(), r#"{"status":404,"headers":[["x-a","quote \" and \u0001"]]}"#);
+        let limits = headers_json([("x-c", "1"), ("x-d", "\"")].into_iter());
+        let told = Head { limits: Some(limits.into()), ..head };
+        let expected = r#"{"status":404,"headers":[["x-a","quote \" and \u0001"],["x-c","1"],["x-d","\""]]}"#;
+        assert_eq!(told.init_json(), expected);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use futures::channel::oneshot;
-use perigee_shared::admission::Field;
 use perigee_shared::admission::Subject;
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::{MIN_EPOCH, REQUEST_ID, TRACEPARENT};
@@ -18,6 +18,12 @@ use crate::config::Config;
 use crate::respond::Content;
 use crate::route::Method;
 use crate::trace::{Random, Trace};
+
+/// What admission adds to a response.
+pub(crate) struct Told {
+    pub(crate) headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub(crate) limits: Option<Rc<str>>,
+}
 
 /// What pages of other sites may read of a response.
 const EXPOSED_HEADERS: &str = "age, cache-status, perigee-epoch, perigee-quota, ratelimit, ratelimit-policy, retry-after, \
@@ -40,6 +46,8 @@ pub(crate) struct Visit {
     pub(crate) trace: Trace,
     /// What admission adds to the response, whichever it will be.
     told: RefCell<Vec<(&'static str, Cow<'static, str>)>>,
+    /// The same for the caller's limits, as [`crate::respond::headers_json`] writes headers.
+    limits: RefCell<Option<Rc<str>>>,
 }
 
 impl Visit {
@@ -60,6 +68,7 @@ impl Visit {
             started_ms: now_ms(),
             trace,
             told: RefCell::default(),
+            limits: RefCell::default(),
         }
     }
 
@@ -107,10 +116,8 @@ impl Visit {
     }
 
     /// Adds what is known of the caller's limits, in place of what was known before.
-    pub(crate) fn will_tell_limits(&self, fields: Vec<Field>) {
-        let mut told = self.told.borrow_mut();
-        told.retain(|(name, _)| !fields.iter().any(|field| field.name == *name));
-        told.extend(fields.into_iter().map(|Field { name, value }| (name, value.into())));
+    pub(crate) fn will_tell_limits(&self, limits: Rc<str>) {
+        self.limits.replace(Some(limits));
     }
 
     /// Lets pages of this web origin read the response.
@@ -131,8 +138,8 @@ impl Visit {
         self.told.borrow().iter().any(|(told, _)| *told == name)
     }
 
-    pub(crate) fn take_told(&self) -> Vec<(&'static str, Cow<'static, str>)> {
-        self.told.take()
+    pub(crate) fn take_told(&self) -> Told {
+        Told { headers: self.told.take(), limits: self.limits.take() }
     }
 
     /// The client's address, where the platform can be believed about it.

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::admission::Overrides;
-use crate::admission::{Dimension, Measure};
+use crate::admission::{Dimension, Measure, Overrides};
 use crate::caller::{CorpusScope, Scope};
 use crate::id::{KeyId, Label, TenantId, TierName};
 use crate::key::KeyKind;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use perigee_shared::admin::{
     AuditAction, AuditEntry, AuditPage, KeySummary, LimitUsage, TenantSettings, UsageReport,
 };
-use perigee_shared::admission::Ask;
-use perigee_shared::admission::{CounterId, Dimension, Ledger as Quota, Measure, Subject, Usage};
-use perigee_shared::admission::{Limit, Limits, Overrides, Tiers};
+use perigee_shared::admission::{
+    Ask, CounterId, Dimension, Ledger as Quota, Limit, Limits, Measure, Overrides, Subject, Tiers, Usage,
+};
 use perigee_shared::id::{KeyId, TenantId};
 use perigee_shared::key::KeyHash;
 use perigee_shared::problem::{Problem, ProblemKind};

@@ -3,10 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use perigee_shared::admission::Outcome;
-use perigee_shared::admission::fields;
-use perigee_shared::admission::{Draw, Reason, Refusal, Ticket};
-use perigee_shared::admission::{Measure, Who};
+use perigee_shared::admission::{Draw, Field, Measure, Outcome, Reason, Refusal, Ticket, Who, fields};
 use perigee_shared::header::QUOTA;
 use perigee_shared::problem::{Problem, ProblemKind};
 use worker::Delay;
@@ -165,6 +162,8 @@ fn refused(visit: &Visit, holding: &Holding, who: &Who, refusal: Refusal) -> Pro
 
 /// What every response to this request says about its caller's limits.
 fn tell_standing(visit: &Visit, holding: &Holding, who: &Who, refusal: Option<&Refusal>) {
-    let standing: Vec<_> = holding.purse.borrow().standing(now_ms(), who).collect();
-    visit.will_tell_limits(fields(&standing, refusal));
+    for Field { name, value } in fields(&[], refusal) {
+        visit.will_tell(name, value);
+    }
+    visit.will_tell_limits(holding.standing(now_ms(), who));
 }

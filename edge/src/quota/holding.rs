@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use perigee_shared::admin::TenantSettings;
-use perigee_shared::admission::Overrides;
-use perigee_shared::admission::Purse;
-use perigee_shared::admission::{Ask, IsolateId};
+use perigee_shared::admission::{Ask, IsolateId, Overrides, Purse, Who, fields};
 use perigee_shared::id::{TenantId, TierName};
 use perigee_shared::key::KeyHash;
 use quick_cache::unsync::Cache;
@@ -16,6 +14,7 @@ use worker::Env;
 use crate::config::Config;
 use crate::ledger::protocol::{Command, Lease};
 use crate::ledger::{Unreachable, call, default_settings, limits};
+use crate::respond::headers_json;
 use crate::trace::Random;
 use crate::visit::now_ms;
 
@@ -40,8 +39,17 @@ pub(crate) struct Holding {
     known: Cell<u64>,
     /// Since when a call is under way.
     calling_since_ms: Cell<Option<u64>>,
+    /// Where a caller stood last, as headers.
+    told: RefCell<Option<Standing>>,
     /// Since when a keeper is at work.
     pub(super) kept_since_ms: Cell<Option<u64>>,
+}
+
+/// Where a caller stands at one millisecond.
+struct Standing {
+    at_ms: u64,
+    who: Who,
+    headers: Rc<str>,
 }
 
 impl Holdings {
@@ -71,6 +79,7 @@ impl Holdings {
             revoked: RefCell::default(),
             known: Cell::new(0),
             calling_since_ms: Cell::new(None),
+            told: RefCell::default(),
             kept_since_ms: Cell::new(None),
         });
         self.0.insert(tenant.clone(), Rc::clone(&holding));
@@ -84,6 +93,20 @@ impl Holding {
     pub(super) fn is_revoked(&self, hash: &KeyHash) -> bool {
         let revoked = self.revoked.borrow();
         !revoked.is_empty() && revoked.contains(hash)
+    }
+
+    /// Where a caller stands, as headers. Written once for all the requests of one millisecond.
+    pub(super) fn standing(&self, now_ms: u64, who: &Who) -> Rc<str> {
+        let mut told = self.told.borrow_mut();
+        if let Some(told) = told.as_ref().filter(|told| told.at_ms == now_ms && told.who == *who) {
+            return Rc::clone(&told.headers);
+        }
+        let standing: Vec<_> = self.purse.borrow().standing(now_ms, who).collect();
+        let fields = fields(&standing, None);
+        let headers: Rc<str> =
+            headers_json(fields.iter().map(|field| (field.name, field.value.as_str()))).into();
+        *told = Some(Standing { at_ms: now_ms, who: *who, headers: Rc::clone(&headers) });
+        headers
     }
 
     /// The question to put to the ledger now, if one is due and none is under way. Whoever takes it must [`Self::send`] it.
