@@ -359,6 +359,14 @@ mod tests {
             "/v1/corpora/%",
             "//v1/models",
             "/metrics",
+            "/v1/admin",
+            "/v1/admin/tenants/",
+            "/v1/admin/tenants/Acme",
+            "/v1/admin/tenants/acme/",
+            "/v1/admin/tenants/acme/keys/",
+            "/v1/admin/tenants/acme/keys/:rotate",
+            "/v1/admin/tenants/acme/keys/key_1/x",
+            "/v1/admin/tenants/acme/audit/1",
         ] {
             assert_eq!(status(path), 404, "{path}");
         }
@@ -372,6 +380,19 @@ mod tests {
         let route = Route::find("/v1/corpora/docs/documents/guide%3Ainstall.md").unwrap();
         assert_eq!(route.path(), "/v1/corpora/docs/documents/guide:install.md");
         assert_eq!(Route::find("/v1/corpora/docs/documents%3Abatch").unwrap().path().len(), 32);
+    }
+
+    #[test]
+    fn a_tenant_s_keys_are_found_with_what_is_to_be_done_to_them() {
+        let found = |path: &str| Route::find(path).unwrap();
+        let key = KeyId::new("key_1").unwrap();
+        let admin = |route| Route::Admin(TenantId::new("acme").unwrap(), route);
+        assert_eq!(found("/v1/admin/tenants/acme"), admin(AdminRoute::Settings));
+        assert_eq!(found("/v1/admin/tenants/acme/keys/key_1"), admin(AdminRoute::Key(key.clone())));
+        assert_eq!(found("/v1/admin/tenants/acme/keys/key_1:rotate"), admin(AdminRoute::Rotate(key)));
+        assert!(!found("/v1/admin/tenants/acme/keys").is_for_browsers());
+        assert_eq!(query_value("limit=3&after=7&x", "after"), Some("7"));
+        assert_eq!(query_value("afterwards=7", "after"), None);
     }
 
     #[test]
