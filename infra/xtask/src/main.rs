@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod dev;
+mod distil;
 mod key;
 mod openapi;
 
@@ -36,6 +37,8 @@ enum Command {
     Key(key::Options),
     /// Write the API document, edge/openapi.json, anew from the code.
     Openapi,
+    /// Make the edge's table of word vectors anew from the bundled model: a few minutes.
+    Distil(distil::Options),
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
     Test(check::Options),
     /// Measure Perigee beside its parts called bare: prints a table, writes target/bench/results.json.
@@ -61,6 +64,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Dev(options) => dev::run(options),
         Command::Key(options) => key::run(options),
         Command::Openapi => alone(openapi::write),
+        Command::Distil(options) => alone(|workspace, steps| distil::run(options, workspace, steps)),
         Command::Bench(options) => alone(|workspace, steps| bench::run(options, workspace, steps)),
         Command::Test(options) => alone(|workspace, steps| check::run(options, workspace, steps)),
     }
