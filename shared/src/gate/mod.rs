@@ -5,8 +5,14 @@
 //! never same. It knows no vectors, no documents and no probabilities: those judge what the gate left open.
 
 mod align;
+mod facts;
+mod form;
+mod kind;
+mod lexicon;
+mod order;
 mod reading;
 mod signature;
+mod tokens;
 mod verdict;
 
 pub use align::{Alignment, Kin, Pair, Unaligned, align};

@@ -45,6 +45,8 @@ pub enum Doubt {
     Kind,
     /// Words of one have no equal, inflection or synonym in the other.
     Words,
+    /// Equal but for words that are synonyms in some of their senses.
+    Synonyms,
     /// The words agree, their order does not.
     Order,
     /// Small words that can change the meaning differ.
@@ -94,6 +96,7 @@ impl fmt::Display for Doubt {
             Self::Unreadable => "the text is not plain English",
             Self::Version => "the signature was made by other rules",
             Self::Kind => "what is asked for may differ",
+            Self::Synonyms => "equal but for synonyms",
             Self::Words => "words without a counterpart",
             Self::Order => "the same words in another order",
             Self::Particles => "small words differ",
