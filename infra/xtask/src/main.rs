@@ -7,6 +7,7 @@ mod dev;
 mod distil;
 mod key;
 mod openapi;
+mod words;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Openapi,
     /// Make the edge's table of word vectors anew from the bundled model: a few minutes.
     Distil(distil::Options),
+    /// Derive the gate's word tables, shared/src/gate/tables, anew from an installed WordNet.
+    Words(words::Options),
     /// Run everything that must hold: formatting, lints, layers, all tests, the deployable worker.
     Test(check::Options),
     /// Measure Perigee beside its parts called bare: prints a table, writes target/bench/results.json.
@@ -65,6 +68,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Key(options) => key::run(options),
         Command::Openapi => alone(openapi::write),
         Command::Distil(options) => alone(|workspace, steps| distil::run(options, workspace, steps)),
+        Command::Words(options) => alone(|workspace, steps| words::run(options, workspace, steps)),
         Command::Bench(options) => alone(|workspace, steps| bench::run(options, workspace, steps)),
         Command::Test(options) => alone(|workspace, steps| check::run(options, workspace, steps)),
     }
