@@ -59,19 +59,24 @@ fn without_asked_how(rest: &[Token]) -> &[Token] {
 fn without_thanks(tokens: &[Token]) -> Vec<Token> {
     let polite = |token: &Token| ["please", "pls", "plz", "kindly"].contains(&token.text.as_str());
     let mut tokens: Vec<Token> = tokens.iter().filter(|token| !polite(token)).cloned().collect();
-    let ends = |tokens: &[Token], words: &[&str]| {
-        tokens.len() > words.len() + 1
-            && tokens[tokens.len() - words.len()..].iter().zip(words).all(|(token, word)| token.text == *word)
-    };
-    for thanks in
-        [&["thank", "you"][..], &["thanks"], &["cheers"], &["in", "advance"], &["thanks"], &["thank", "you"]]
-    {
-        if ends(&tokens, thanks) {
-            tokens.truncate(tokens.len() - thanks.len());
-        }
-        while tokens.last().is_some_and(|token| matches!(token.class, Class::Comma | Class::Mark)) {
-            tokens.pop();
-        }
+    const THANKS: [&[&str]; 6] = [
+        &["thanks", "in", "advance"],
+        &["thank", "you", "in", "advance"],
+        &["many", "thanks"],
+        &["thank", "you"],
+        &["thanks"],
+        &["cheers"],
+    ];
+    // Only after a mark: how do I say thanks?
+    let thanks = THANKS.iter().find_map(|thanks| {
+        let (before, last) = tokens.split_at(tokens.len().checked_sub(thanks.len())?);
+        let fits = last.iter().zip(*thanks).all(|(token, word)| token.text == *word);
+        let marked = before.last().is_some_and(|mark| matches!(mark.class, Class::Comma | Class::Mark));
+        (fits && marked).then_some(before.len())
+    });
+    tokens.truncate(thanks.unwrap_or(tokens.len()));
+    while tokens.last().is_some_and(|token| matches!(token.class, Class::Comma | Class::Mark)) {
+        tokens.pop();
     }
     tokens
 }
@@ -314,6 +319,10 @@ fn plain_words(tokens: &[Token]) -> Vec<String> {
         let after = tokens.get(at + 2);
         at += 1;
         match token.class {
+            // A few are some, few are hardly any.
+            Class::Article if next.is_some_and(|next| next.is("few") || next.is("little")) => {
+                words.push("some".to_owned())
+            }
             Class::Article | Class::Possessive => {}
             // Packages that are newer: packages newer. Not before a group of nouns (that is the file).
             Class::Relative | Class::Wh
@@ -324,7 +333,13 @@ fn plain_words(tokens: &[Token]) -> Vec<String> {
                 at += 1;
             }
             Class::Wh if is_relative(token) => words.push("that".to_owned()),
-            Class::Wh if token.is("when") => words.push("if".to_owned()),
+            // What happens when is what happens if; to see when is not to see if.
+            Class::Wh
+                if token.is("when")
+                    && words.last().is_some_and(|last| ["occur", "do", "fail"].contains(&last.as_str())) =>
+            {
+                words.push("if".to_owned());
+            }
             Class::Content
             | Class::Generic
             | Class::Pronoun

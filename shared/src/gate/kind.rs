@@ -110,33 +110,62 @@ pub(super) fn opening(tokens: &[Token]) -> Opening {
         _ => clause(Kind::How),
     };
     // Its last two words are then an auxiliary and the subject of the clause.
-    let names_the_subject = tokens.get(length.saturating_sub(1)).is_some_and(is_me);
+    let names_the_subject =
+        tokens.get(length.saturating_sub(1)).is_some_and(|last| last.class == Class::Generic);
     if opening.rest == Rest::Verb && names_the_subject && !subject_is_whoever_asks(tokens, length) {
         return Opening { rest: Rest::Clause, modal: None, length: length.saturating_sub(2), ..opening };
     }
     opening
 }
 
-fn is_me(token: &Token) -> bool {
-    token.class == Class::Generic || token.is("you")
+/// Not in a passive: can I be charged.
+fn subject_is_whoever_asks(tokens: &[Token], length: usize) -> bool {
+    !tokens.get(length).is_some_and(|next| matches!(next.class, Class::Be | Class::Have))
 }
 
-/// Neither a passive (can I be charged) nor a *you* that is told from a *me* (how do you pay me).
-fn subject_is_whoever_asks(tokens: &[Token], length: usize) -> bool {
-    let (opening, rest) = tokens.split_at(length.min(tokens.len()));
-    let you = opening.iter().any(|token| token.is("you"));
-    let about_me = |token: &Token| ["i", "me", "my", "mine", "myself"].iter().any(|me| token.is(me));
-    let about_you = |token: &Token| ["you", "your", "yours", "yourself"].iter().any(|you| token.is(you));
-    let passive = rest.first().is_some_and(|token| token.class == Class::Be || token.class == Class::Have);
-    !passive && !(you && rest.iter().any(|token| about_me(token) || about_you(token)))
-}
+/// Verbs that tell whoever answers what to do, not what whoever asks wants to do.
+const TOLD: &[&str] = &[
+    "advise",
+    "analyse",
+    "analyze",
+    "assess",
+    "clarify",
+    "compare",
+    "compute",
+    "calculate",
+    "define",
+    "describe",
+    "discuss",
+    "elaborate",
+    "enumerate",
+    "explain",
+    "find",
+    "generate",
+    "give",
+    "identify",
+    "list",
+    "provide",
+    "recommend",
+    "remind",
+    "solve",
+    "specify",
+    "suggest",
+    "summarise",
+    "summarize",
+    "teach",
+    "tell",
+    "translate",
+    "write",
+];
 
 /// A question without a question word: yes or no after an auxiliary, a way after a bare verb.
 fn unmarked(tokens: &[Token]) -> Opening {
     let first = tokens.first();
     let (kind, rest) = match first.map(|token| token.class) {
         Some(Class::Be | Class::Do | Class::Have | Class::Modal) => (Kind::YesNo, Rest::Clause),
-        _ if first.is_some_and(|token| token.bare_verb) => (Kind::How, Rest::Verb),
+        _ if first.is_some_and(|token| token.bare_verb && !TOLD.contains(&token.text.as_str())) => {
+            (Kind::How, Rest::Verb)
+        }
         _ => (Kind::Open, Rest::Clause),
     };
     Opening { kind, modal: None, rest, length: 0 }
@@ -191,9 +220,8 @@ impl Pattern {
                     next.filter(|token| token.text.ends_with("ing"))?;
                 }
                 ["~degree"] => {
-                    next.filter(|token| {
-                        token.class == Class::Content && !token.bare_verb && token.base == token.text
-                    })?;
+                    next.filter(|token| token.describes)?;
+                    tokens.get(at + 1).filter(|after| after.is_auxiliary())?;
                 }
                 words => match next.filter(|token| words.iter().any(|word| part_fits(word, token))) {
                     Some(_) => at += 1,
@@ -208,7 +236,7 @@ impl Pattern {
 
 fn part_fits(word: &str, token: &Token) -> bool {
     match word {
-        "@me" => is_me(token),
+        "@me" => token.class == Class::Generic,
         word => token.text == word && token.class != Class::Literal,
     }
 }

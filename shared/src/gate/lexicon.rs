@@ -69,6 +69,14 @@ impl Class {
         })
     }
 
+    /// A word of a language, not a number, a mark or something literal.
+    pub(super) const fn is_word(self) -> bool {
+        !matches!(
+            self,
+            Self::Literal | Self::Number | Self::Unit | Self::Comma | Self::Mark | Self::Possessive
+        )
+    }
+
     /// Whether the word names something, rather than holding the sentence together.
     pub(super) const fn names_something(self) -> bool {
         matches!(self, Self::Content | Self::Number | Self::Unit | Self::Literal)
@@ -90,13 +98,24 @@ pub(super) struct Entry {
     pub(super) participle: bool,
     /// A verb in its base form that is no noun: *delete*, *activate*.
     pub(super) bare_verb: bool,
+    /// May be an adjective or adverb: *old*, *far*.
+    pub(super) describes: bool,
 }
 
 /// Looks up a word in lower case.
 pub(super) fn look_up(word: &str) -> Entry {
     if let Some((class, key)) = closed(word) {
         let (key, base) = (key.to_owned(), key.to_owned());
-        return Entry { class, key, base, rarity: 0, known: true, participle: false, bare_verb: false };
+        return Entry {
+            class,
+            key,
+            base,
+            rarity: 0,
+            known: true,
+            participle: false,
+            bare_verb: false,
+            describes: false,
+        };
     }
     let (base, participle) = base_form(word);
     let line = WORDS.rest_of(&base);
@@ -107,6 +126,7 @@ pub(super) fn look_up(word: &str) -> Entry {
     let rarity = fields().next().and_then(|rarity| rarity.parse().ok()).unwrap_or(RARITY_MAX);
     Entry {
         class: Class::Content,
+        describes: base == word && parts.contains(['a', 'r']),
         bare_verb: base == word && parts.contains('v') && !parts.contains('n'),
         known: line.is_some() || key != base,
         key,
@@ -168,17 +188,16 @@ fn base_form(word: &str) -> (String, bool) {
     // A noun or verb of its own stays what it is (training is no train), an adjective or adverb may be a form
     // of a verb (existing, needs).
     let is_noun_or_verb = own.is_some_and(|parts| parts.contains(['n', 'v']));
-    if let Some(stem) = word.strip_suffix("ed").filter(|_| !verb(word)) {
-        if let Some(base) = verb_stem(stem, verb) {
-            return (base, true);
-        }
+    if let Some(stem) = word.strip_suffix("ed").filter(|_| !verb(word))
+        && let Some(base) = verb_stem(stem, verb)
+    {
+        return (base, true);
     }
-    if let Some(stem) = word.strip_suffix("ing") {
-        if let Some(base) = verb_stem(stem, verb)
-            && (!is_noun_or_verb || !noun(&base))
-        {
-            return (base, false);
-        }
+    if let Some(stem) = word.strip_suffix("ing")
+        && let Some(base) = verb_stem(stem, verb)
+        && (!is_noun_or_verb || !noun(&base))
+    {
+        return (base, false);
     }
     let plural = word.ends_with('s') && !word.ends_with("ss") && !is_noun_or_verb;
     if let (true, Some(stem)) = (plural, word.strip_suffix('s')) {

@@ -14,6 +14,7 @@ mod reading;
 mod signature;
 mod tokens;
 mod verdict;
+mod written;
 
 pub use align::{Alignment, Kin, Pair, Unaligned, align};
 pub use reading::Reading;

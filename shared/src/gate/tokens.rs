@@ -3,6 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::lexicon::{self, Class, RARITY_MAX};
+use super::written::{bits, contraction, number, spelt_number};
 
 /// Longer texts are compared as a whole: they are logs and letters, not questions.
 const QUESTION_BYTES_MAX: usize = 600;
@@ -23,18 +24,29 @@ pub(super) struct Token {
     pub(super) known: bool,
     pub(super) participle: bool,
     pub(super) bare_verb: bool,
+    pub(super) describes: bool,
 }
 
 impl Token {
     pub(super) fn plain(class: Class, text: &str) -> Self {
         let (text, base, key) = (text.to_owned(), text.to_owned(), text.to_owned());
-        Self { class, text, base, key, rarity: RARITY_MAX, known: true, participle: false, bare_verb: false }
+        Self {
+            class,
+            text,
+            base,
+            key,
+            rarity: RARITY_MAX,
+            known: true,
+            participle: false,
+            bare_verb: false,
+            describes: false,
+        }
     }
 
     fn word(text: &str) -> Self {
-        let lexicon::Entry { class, key, base, rarity, known, participle, bare_verb } =
+        let lexicon::Entry { class, key, base, rarity, known, participle, bare_verb, describes } =
             lexicon::look_up(text);
-        Self { class, text: text.to_owned(), base, key, rarity, known, participle, bare_verb }
+        Self { class, text: text.to_owned(), base, key, rarity, known, participle, bare_verb, describes }
     }
 
     /// This word, not code that looks like it.
@@ -99,21 +111,14 @@ fn plain_mark(c: char) -> char {
 /// At least half of the words are English, one of them is a small one or all are known, and none is another
 /// language's.
 fn is_english(tokens: &[Token]) -> bool {
-    let is_word = |token: &&Token| {
-        !matches!(
-            token.class,
-            Class::Literal | Class::Number | Class::Unit | Class::Comma | Class::Mark | Class::Possessive
-        )
-    };
-    let words = tokens.iter().filter(is_word).count();
-    let known = tokens.iter().filter(is_word).filter(|token| token.known).count();
-    let small = tokens.iter().filter(is_word).any(|token| token.class != Class::Content);
-    let foreign = tokens
-        .iter()
-        .filter(is_word)
-        .any(|token| lexicon::is_foreign(&token.text) && token.class == Class::Content);
-    let accented = tokens.iter().filter(is_word).filter(|token| !token.text.is_ascii()).count();
-    words > 0 && known * 2 >= words && (small || known == words) && !foreign && accented * 4 <= words
+    let words: Vec<&Token> = tokens.iter().filter(|token| token.class.is_word()).collect();
+    let count = |is: &dyn Fn(&Token) -> bool| words.iter().filter(|token| is(token)).count();
+    let known = count(&|token| token.known);
+    let small = count(&|token| token.class != Class::Content);
+    let foreign = count(&|token| token.class == Class::Content && lexicon::is_foreign(&token.text));
+    let accented = count(&|token| !token.text.is_ascii());
+    let all = words.len();
+    all > 0 && known * 2 >= all && (small > 0 || known == all) && foreign == 0 && accented * 4 <= all
 }
 
 struct Cutter {
@@ -215,7 +220,8 @@ impl Cutter {
     fn number(&mut self, text: &str) {
         let Some((before, value, after)) = number(text) else { return };
         self.push(Token::plain(Class::Number, &value));
-        if let Some(unit) = lexicon::unit(&before).or_else(|| lexicon::unit(&after)) {
+        let bits = text.get(text.len().saturating_sub(2)..).and_then(bits);
+        if let Some(unit) = bits.or_else(|| lexicon::unit(&before)).or_else(|| lexicon::unit(&after)) {
             self.push(Token::plain(Class::Unit, unit));
         }
     }
@@ -231,7 +237,7 @@ impl Cutter {
             }
         }
         let after_number = self.tokens.last().is_some_and(|last| last.class == Class::Number);
-        if let (true, Some(unit)) = (after_number, lexicon::unit(&word)) {
+        if let (true, Some(unit)) = (after_number, bits(written).or_else(|| lexicon::unit(&word))) {
             return self.push(Token::plain(Class::Unit, unit));
         }
         if let Some(value) = spelt_number(&word) {
@@ -266,101 +272,12 @@ impl Cutter {
 
 /// The marks at the end of a chunk. A bracket that was opened inside belongs to the body.
 fn split_marks(chunk: &str) -> (&str, &str) {
-    let body = chunk.trim_end_matches(|c: char| matches!(c, '.' | '?' | '!' | ';' | ':' | ','));
+    let body = chunk.trim_end_matches(['.', '?', '!', ';', ':', ',']);
     let body = match body.strip_suffix(')') {
         Some(inner) if !inner.contains('(') => inner,
         _ => body,
     };
     chunk.split_at(body.len())
-}
-
-/// Reads `15`, `0.4s`, `1,000`, `v3.5`, `$5`, `10%`, `-1`, `1st`: what stands before, the value, what stands after.
-/// Versions and decimals keep every digit: 3.5 is not 3.50.
-fn number(text: &str) -> Option<(String, String, String)> {
-    let digit = text.find(|c: char| c.is_ascii_digit())?;
-    let (before, rest) = text.split_at(digit);
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',').unwrap_or(rest.len());
-    let (value, after) = rest.split_at(end);
-    let grouped =
-        value.split(',').enumerate().all(|(at, group)| at == 0 || group.len() == 3 || group.contains('.'));
-    let plain_value = grouped && !value.ends_with(['.', ',']) && !value.contains("..");
-    let (before, after) = (before.to_lowercase(), after.to_lowercase());
-    let sign = match before.as_str() {
-        "" | "v" => "",
-        "-" => "-",
-        money if lexicon::unit(money).is_some() && !money.contains(char::is_alphabetic) => "",
-        _ => return None,
-    };
-    let after_known = match after.as_str() {
-        "" => true,
-        "st" | "nd" | "rd" | "th" => true,
-        unit => lexicon::unit(unit).is_some(),
-    };
-    let ordinal = matches!(after.as_str(), "st" | "nd" | "rd" | "th");
-    let value = format!("{sign}{}{}", value.replace(',', ""), if ordinal { "th" } else { "" });
-    (plain_value && after_known).then_some((before, value, after))
-}
-
-/// *One* is also a pronoun, and stays a word.
-fn spelt_number(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "zero" => "0",
-        "two" => "2",
-        "three" => "3",
-        "four" => "4",
-        "five" => "5",
-        "six" => "6",
-        "seven" => "7",
-        "eight" => "8",
-        "nine" => "9",
-        "ten" => "10",
-        "eleven" => "11",
-        "twelve" => "12",
-        _ => return None,
-    })
-}
-
-/// What a contraction stands for. Without its apostrophe only where it can be nothing else.
-fn contraction(word: &str) -> Option<Vec<&str>> {
-    Some(match word {
-        "can't" | "cant" | "cannot" => vec!["can", "not"],
-        "won't" => vec!["will", "not"],
-        "shan't" => vec!["shall", "not"],
-        "dont" => vec!["do", "not"],
-        "doesnt" => vec!["does", "not"],
-        "didnt" => vec!["did", "not"],
-        "isnt" => vec!["is", "not"],
-        "arent" => vec!["are", "not"],
-        "wasnt" => vec!["was", "not"],
-        "havent" => vec!["have", "not"],
-        "hasnt" => vec!["has", "not"],
-        "couldnt" => vec!["could", "not"],
-        "shouldnt" => vec!["should", "not"],
-        "wouldnt" => vec!["would", "not"],
-        "whats" => vec!["what", "is"],
-        "wheres" => vec!["where", "is"],
-        "hows" => vec!["how", "is"],
-        "whys" => vec!["why", "is"],
-        "im" | "i'm" => vec!["i", "am"],
-        "ive" => vec!["i", "have"],
-        "wanna" => vec!["want", "to"],
-        "gonna" => vec!["going", "to"],
-        "gotta" => vec!["have", "to"],
-        _ => {
-            let (head, tail) = word.split_once('\'')?;
-            if let ("t", Some(verb)) = (tail, head.strip_suffix('n')) {
-                return Some(vec![verb, "not"]);
-            }
-            let verb = match tail {
-                "re" => "are",
-                "ll" => "will",
-                "ve" => "have",
-                "d" => "would",
-                _ => return None,
-            };
-            vec![head, verb]
-        }
-    })
 }
 
 #[cfg(test)]
