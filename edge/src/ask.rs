@@ -5,11 +5,11 @@ use std::rc::Rc;
 use futures::future::join;
 use perigee_shared::answer::MEDIA_TYPE;
 use perigee_shared::cache_control::CacheControl;
-use perigee_shared::cache_key::CacheKey;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::Scope;
 use perigee_shared::chat::{ChatCompletionRequest, Rendering};
 use perigee_shared::header::{CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH};
-use perigee_shared::id::{CorpusName, Epoch};
+use perigee_shared::id::Epoch;
 use perigee_shared::limits::{
     ANSWER_TOKENS_DEFAULT, BYTES_PER_TOKEN, DEADLINE_MS_DEFAULT, EVIDENCE_TOKENS_MAX, QUESTION_BODY_BYTES_MAX,
 };
@@ -19,12 +19,13 @@ use web_sys::Response;
 
 use crate::Edge;
 use crate::admit::{Admitted, admit};
+use crate::answer_index::answers_to_other_words;
 use crate::body::Body;
 use crate::data_centre;
 use crate::error::{invalid_question, platform, unreadable};
 use crate::fill;
 use crate::forward::{Onward, forward};
-use crate::freshness::{Decision, Knowledge, PlaceRef, Reason, decide};
+use crate::freshness::{Decision, Held, Knowledge, PlaceRef, Reason, decide};
 use crate::memory::Kept;
 use crate::pass_on;
 use crate::quota::{Charge, charge};
@@ -36,7 +37,7 @@ use crate::visit::{Visit, now_ms};
 /// What is wanted of an answer, and how.
 pub(crate) struct Ask {
     pub(crate) key: CacheKey,
-    pub(crate) corpus: CorpusName,
+    pub(crate) question: Question,
     pub(crate) rendering: Rendering,
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
@@ -45,12 +46,12 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn place(&self) -> PlaceRef<'_> {
-        PlaceRef { tenant: &self.admitted.caller.tenant, corpus: &self.corpus }
+        PlaceRef { tenant: &self.admitted.caller.tenant, corpus: &self.question.corpus }
     }
 }
 
-/// Answers the last turn from the corpus that `model` names: from memory, from the data centre's cache, or
-/// from an origin.
+/// Answers the last turn from the corpus that `model` names: from memory, from the data centre's cache, with the
+/// answer to other words that mean the same, or from an origin.
 ///
 /// # Errors
 /// 400 unreadable request; 401 and 403 key; 402 and 429 limits; 404 no such corpus for this key; 413; 503 no origin;
@@ -64,20 +65,24 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
         serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
     let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
     let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
-    let key = CacheKey::of(&question);
-    let (corpus, rendering) = (question.corpus, request.rendering());
-    let ask = Ask { key, corpus, rendering, control, min_epoch, admitted };
+    let (key, rendering) = (CacheKey::of(&question), request.rendering());
+    let ask = Ask { key, question, rendering, control, min_epoch, admitted };
 
     // Not when the request began: a client may take its time to send it.
     let now_ms = now_ms();
-    let reason = match look_up(edge, &ask, now_ms).await {
-        Found::Hit(kept, age_s) => {
-            refresh_if_due(edge, visit, &ask.admitted, ask.place());
+    let found = look_up(edge, &ask, now_ms).await;
+    refresh_if_due(edge, visit, &ask.admitted, ask.place());
+    let reason = match found {
+        Found::Hit(hit) => {
             charge.hit_and_tell(visit);
-            return serve(visit, &ask, &kept, age_s);
+            return serve(visit, &ask, &hit, CacheOutcome::HitExact);
         }
         Found::Nothing(reason) => reason,
     };
+    if let Some(hit) = match_wording(edge, &ask, now_ms).await {
+        charge.hit_and_tell(visit);
+        return serve(visit, &ask, &hit, CacheOutcome::HitParaphrase);
+    }
     if control.only_if_cached {
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
@@ -95,19 +100,27 @@ fn tokens_max(question: &Question) -> u64 {
 }
 
 enum Found {
-    Hit(Rc<Kept>, u64),
+    Hit(Hit),
     Nothing(Reason),
+}
+
+/// An answer that may be served.
+struct Hit {
+    kept: Rc<Kept>,
+    age_s: u64,
+    /// Its evidence was seen to stand at this epoch.
+    epoch: Epoch,
 }
 
 /// Looks in this isolate's memory and, only where that is not enough, in the data centre.
 async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     let in_memory = edge.answers.borrow().get(&ask.key);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    match judge(edge, ask, in_memory.as_deref(), knowledge, now_ms) {
-        Decision::Hit { age_s } => return Found::hit(in_memory, age_s),
-        Decision::Forward(reason) if ask.control.no_cache => return Found::Nothing(reason),
+    match judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms) {
+        Found::Hit(hit) => return Found::Hit(hit),
+        Found::Nothing(reason) if ask.control.no_cache => return Found::Nothing(reason),
         // Another isolate may hold a later answer, or know more of the epoch.
-        Decision::Forward(_) => {}
+        Found::Nothing(_) => {}
     }
     let shared_answer = data_centre::get_answer(&ask.key);
     let shared_epoch = async {
@@ -119,7 +132,7 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     let (shared_answer, shared_epoch) = join(shared_answer, shared_epoch).await;
     // An answer of another corpus under this key would be a broken cache; it is not believed.
     let shared_answer = shared_answer
-        .filter(|kept| kept.answer.corpus == ask.corpus && kept.answer.may_be_stored())
+        .filter(|kept| kept.answer.corpus == ask.question.corpus && kept.answer.may_be_stored())
         .map(Rc::new);
     if let Some(sighting) = shared_epoch {
         edge.epochs.borrow_mut().learn(ask.place(), sighting);
@@ -130,29 +143,77 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     }
     let best = shared_answer.or(in_memory);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    match judge(edge, ask, best.as_deref(), knowledge, now_ms) {
-        Decision::Hit { age_s } => Found::hit(best, age_s),
-        Decision::Forward(reason) => Found::Nothing(reason),
+    judge(edge, ask, &ask.key, best.as_ref(), knowledge, now_ms)
+}
+
+/// Looks for an answer to other words that mean the same, in the answer index: it must be listed there, be held in this
+/// data centre, and be of the very same context.
+async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
+    if ask.control.no_cache {
+        return None;
+    }
+    let index = edge.indexes.borrow().of(ask.place())?;
+    let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
+    let too_early = ask.min_epoch.is_some_and(|min| index.sighting().epoch < min);
+    if too_early || !knowledge.admits(index.sighting(), edge.config.bounds, now_ms) {
+        return None;
+    }
+    let context = ContextKey::of(&ask.question);
+    for key in answers_to_other_words(&index.snapshot, &ask.question, &context) {
+        let in_memory = edge.answers.borrow().get(&key);
+        let kept = match in_memory {
+            Some(kept) => kept,
+            None => {
+                let Some(kept) = data_centre::get_answer(&key).await.map(Rc::new) else { continue };
+                edge.answers.borrow_mut().put(key, Rc::clone(&kept));
+                kept
+            }
+        };
+        let of_asker = kept.context == context && kept.answer.corpus == ask.question.corpus;
+        if of_asker
+            && kept.answer.may_be_stored()
+            && let Found::Hit(hit) = judge(edge, ask, &key, Some(&kept), knowledge, now_ms)
+        {
+            return Some(hit);
+        }
+    }
+    None
+}
+
+/// Whether an answer may be served by what is known of the epoch, and if not so, by the answer index.
+fn judge(
+    edge: &Edge,
+    ask: &Ask,
+    key: &CacheKey,
+    kept: Option<&Rc<Kept>>,
+    knowledge: Knowledge,
+    now_ms: u64,
+) -> Found {
+    let decide =
+        |held: Option<Held>| decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms);
+    let mut decision = decide(kept.map(|kept| kept.held));
+    if let (Decision::Forward(_), Some(kept)) = (decision, kept)
+        && let Some(index) = edge.indexes.borrow().of(ask.place())
+    {
+        decision = decide(Some(Held { certified: index.certify(key, kept), ..kept.held }));
+    }
+    match (decision, kept) {
+        (Decision::Hit { age_s, epoch }, Some(kept)) => {
+            Found::Hit(Hit { kept: Rc::clone(kept), age_s, epoch })
+        }
+        (Decision::Hit { .. }, None) => Found::Nothing(Reason::Miss),
+        (Decision::Forward(reason), _) => Found::Nothing(reason),
     }
 }
 
-impl Found {
-    fn hit(kept: Option<Rc<Kept>>, age_s: u64) -> Self {
-        kept.map_or(Self::Nothing(Reason::Miss), |kept| Self::Hit(kept, age_s))
-    }
-}
-
-fn judge(edge: &Edge, ask: &Ask, kept: Option<&Kept>, knowledge: Knowledge, now_ms: u64) -> Decision {
-    let held = kept.map(|kept| kept.held);
-    decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms)
-}
-
-fn serve(visit: &Visit, ask: &Ask, kept: &Kept, age_s: u64) -> Result<Response, Problem> {
+fn serve(visit: &Visit, ask: &Ask, hit: &Hit, outcome: CacheOutcome) -> Result<Response, Problem> {
+    let Hit { kept, age_s, epoch } = hit;
+    let epoch = if *epoch == kept.answer.epoch { kept.epoch.clone() } else { epoch.to_string() };
     Head::new(200)
         .with("content-type", content_type(ask.rendering))
-        .with(CACHE_STATUS, CacheOutcome::HitExact.member(EDGE_CACHE))
+        .with(CACHE_STATUS, outcome.member(EDGE_CACHE))
         .with("age", age_s.to_string())
-        .with(EPOCH, kept.epoch.clone())
+        .with(EPOCH, epoch)
         .signed_off(visit, None, 0)
         .respond(Content::Bytes(kept.rendered(ask.rendering)))
         .map_err(|cause| platform("an answer can't be sent", &cause))
@@ -175,6 +236,7 @@ async fn ask_origin(
         // A stream that must be generated comes as one; everything else comes canonical, to be kept.
         accept: concat!("application/vnd.perigee.answer+json", ", text/event-stream"),
         content_type: Some(JSON_TYPE.to_owned()),
+        held: None,
         control: ask.control,
         min_epoch: ask.min_epoch,
         trace: &visit.trace,

@@ -1,8 +1,9 @@
 //! The second cache: what all isolates of one data centre share, through the platform's Cache API. It holds
-//! canonical answers and sightings of epochs. A failure here is a miss.
+//! canonical answers, sightings of epochs, and answer indexes. A failure here is a miss.
 
 use perigee_shared::answer::Answer;
-use perigee_shared::cache_key::CacheKey;
+use perigee_shared::answer_index::SNAPSHOT_MEDIA_TYPE;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::id::Epoch;
 use worker::{Cache, Headers, Response};
 
@@ -20,25 +21,28 @@ const BASE: &str = "https://perigee.invalid";
 
 const SEEN_MS: &str = "perigee-seen-ms";
 const BORN_MS: &str = "perigee-born-ms";
+const CONTEXT: &str = "perigee-context";
 
 /// The answer that some isolate of this data centre stored under the key.
 pub(crate) async fn get_answer(key: &CacheKey) -> Option<Kept> {
     let mut response = Cache::default().get(answer_url(key), false).await.ok()??;
     let (seen_ms, born_ms) = (number(response.headers(), SEEN_MS)?, number(response.headers(), BORN_MS)?);
+    let context = ContextKey::parse(&response.headers().get(CONTEXT).ok()??).ok()?;
     let bytes = response.bytes().await.ok()?;
     let answer: Answer = serde_json::from_slice(&bytes).ok()?;
     let held = held(&answer, seen_ms, born_ms);
-    Some(Kept::new(answer, held, bytes.len()))
+    Some(Kept::new(answer, context, held, bytes.len()))
 }
 
 /// Stores an answer. Its JSON is `canonical`.
-pub(crate) async fn put_answer(key: CacheKey, held: Held, canonical: Vec<u8>) {
+pub(crate) async fn put_answer(key: CacheKey, context: ContextKey, held: Held, canonical: Vec<u8>) {
     let headers = Headers::new();
     let entry = headers
         .set("content-type", perigee_shared::answer::MEDIA_TYPE)
         .and_then(|()| headers.set("cache-control", &format!("max-age={ANSWER_TTL_S}")))
         .and_then(|()| headers.set(SEEN_MS, &held.checked.seen_ms.to_string()))
         .and_then(|()| headers.set(BORN_MS, &held.born_ms.to_string()))
+        .and_then(|()| headers.set(CONTEXT, &context.to_string()))
         .and_then(|()| Response::from_bytes(canonical));
     put(answer_url(&key), entry.map(|response| response.with_headers(headers))).await;
 }
@@ -46,7 +50,7 @@ pub(crate) async fn put_answer(key: CacheKey, held: Held, canonical: Vec<u8>) {
 /// What the decision needs of an answer that was the latest at `seen_ms`.
 pub(crate) fn held(answer: &Answer, seen_ms: u64, born_ms: u64) -> Held {
     let checked = Sighting { epoch: answer.epoch, seen_ms };
-    Held { checked, born_ms, until_ms: seen_ms.saturating_add(ANSWER_TTL_S * 1_000) }
+    Held { checked, certified: None, born_ms, until_ms: seen_ms.saturating_add(ANSWER_TTL_S * 1_000) }
 }
 
 /// The latest sighting that any isolate of this data centre shared.
@@ -68,6 +72,39 @@ pub(crate) async fn put_epoch(place: PlaceRef<'_>, sighting: Sighting, bounds: B
     put(epoch_url(place), entry.map(|response| response.with_headers(headers))).await;
 }
 
+/// The name (ETag) of the latest index that any isolate of this data centre fetched, and when its epoch was the latest.
+pub(crate) async fn get_index_name(place: PlaceRef<'_>) -> Option<(String, u64)> {
+    let mut response = Cache::default().get(index_url(place, "latest"), false).await.ok()??;
+    let seen_ms = number(response.headers(), SEEN_MS)?;
+    Some((response.text().await.ok()?, seen_ms))
+}
+
+/// The index of a name, as it travels.
+pub(crate) async fn get_index(place: PlaceRef<'_>, etag: &str) -> Option<Vec<u8>> {
+    let mut response = Cache::default().get(index_url(place, etag), false).await.ok()??;
+    response.bytes().await.ok()
+}
+
+pub(crate) async fn put_index_name(place: PlaceRef<'_>, etag: &str, seen_ms: u64, bounds: Bounds) {
+    let headers = Headers::new();
+    let entry = headers
+        .set("cache-control", &format!("max-age={}", bounds.staleness_ms.div_ceil(1_000)))
+        .and_then(|()| headers.set(SEEN_MS, &seen_ms.to_string()))
+        .and_then(|()| Response::ok(etag.to_owned()));
+    put(index_url(place, "latest"), entry.map(|response| response.with_headers(headers))).await;
+}
+
+/// Stores an index until nobody would use it any more; while its name stays the latest it is put no second time, so it
+/// has to outlive many refreshes.
+pub(crate) async fn put_index(place: PlaceRef<'_>, etag: &str, bytes: Vec<u8>) {
+    let headers = Headers::new();
+    let entry = headers
+        .set("content-type", SNAPSHOT_MEDIA_TYPE)
+        .and_then(|()| headers.set("cache-control", &format!("max-age={ANSWER_TTL_S}")))
+        .and_then(|()| Response::from_bytes(bytes));
+    put(index_url(place, etag), entry.map(|response| response.with_headers(headers))).await;
+}
+
 async fn put(url: String, entry: worker::Result<Response>) {
     let stored = match entry {
         Ok(response) => Cache::default().put(url, response).await,
@@ -85,6 +122,11 @@ fn answer_url(key: &CacheKey) -> String {
 /// Names of tenants and corpora are safe in a path by their types, and neither can hold a slash.
 fn epoch_url(place: PlaceRef<'_>) -> String {
     format!("{BASE}/epochs/{}/{}", place.tenant, place.corpus)
+}
+
+/// An ETag is digits, hex and dashes between its quotes.
+fn index_url(place: PlaceRef<'_>, name: &str) -> String {
+    format!("{BASE}/answer-indexes/{}/{}/{}", place.tenant, place.corpus, name.trim_matches('"'))
 }
 
 fn number(headers: &Headers, name: &str) -> Option<u64> {

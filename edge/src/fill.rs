@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use perigee_shared::answer::{Answer, MEDIA_TYPE};
 use perigee_shared::cache_control::CacheControl;
-use perigee_shared::cache_key::CacheKey;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::id::CorpusName;
 use perigee_shared::limits::DEADLINE_MS_MAX;
 use perigee_shared::problem::{Problem, ProblemKind};
@@ -41,13 +41,14 @@ pub(crate) async fn receive(
     ask: &Ask,
     deadline_ms: u64,
 ) -> Result<Received, Problem> {
-    read(reply, told, &ask.corpus, deadline_ms).await
+    read(reply, told, &ask.question.corpus, ContextKey::of(&ask.question), deadline_ms).await
 }
 
 async fn read(
     reply: &Reply,
     told: &Told,
     corpus: &CorpusName,
+    context: ContextKey,
     deadline_ms: u64,
 ) -> Result<Received, Problem> {
     let unusable = || Problem::new(ProblemKind::UpstreamFailed, "the origin's answer can't be used");
@@ -65,16 +66,16 @@ async fn read(
     }
     let born_ms = reply.sent_ms.saturating_sub(told.age_s().saturating_mul(1_000));
     let held = held(&answer, reply.sent_ms, born_ms);
-    let kept = Rc::new(Kept::new(answer, held, canonical.len()));
+    let kept = Rc::new(Kept::new(answer, context, held, canonical.len()));
     Ok(Received { kept, canonical })
 }
 
 /// Keeps an answer here and, in the background, for the data centre.
 pub(crate) fn store(edge: &Edge, visit: &Visit, ask: &Ask, received: Received) {
     if received.kept.answer.may_be_stored() {
-        let (key, held) = (ask.key, received.kept.held);
+        let (key, context, held) = (ask.key, received.kept.context, received.kept.held);
         edge.answers.borrow_mut().put(key, received.kept);
-        visit.context.wait_until(async move { put_answer(key, held, received.canonical).await });
+        visit.context.wait_until(async move { put_answer(key, context, held, received.canonical).await });
     }
 }
 
@@ -95,18 +96,19 @@ pub(crate) fn later(
         charge.reserved();
         return;
     }
-    let (edge, admitted, corpus, key) =
-        (Rc::clone(edge), Rc::clone(&ask.admitted), ask.corpus.clone(), ask.key);
+    let (edge, admitted, corpus) = (Rc::clone(edge), Rc::clone(&ask.admitted), ask.question.corpus.clone());
+    let (key, context) = (ask.key, ContextKey::of(&ask.question));
     let trace = visit.trace.clone();
     visit.context.wait_until(async move {
-        let Some(received) = fetch(&edge, &admitted, &corpus, key, &trace, origin, sent_ms).await else {
+        let fetched = fetch(&edge, &admitted, &corpus, (key, context), &trace, origin, sent_ms).await;
+        let Some(received) = fetched else {
             charge.reserved();
             return;
         };
         charge.miss(received.kept.answer.usage.total());
         let held = received.kept.held;
         edge.answers.borrow_mut().put(key, received.kept);
-        put_answer(key, held, received.canonical).await;
+        put_answer(key, context, held, received.canonical).await;
     });
 }
 
@@ -114,7 +116,7 @@ async fn fetch(
     edge: &Edge,
     admitted: &Admitted,
     corpus: &CorpusName,
-    key: CacheKey,
+    (key, context): (CacheKey, ContextKey),
     trace: &Trace,
     origin: usize,
     sent_ms: u64,
@@ -127,6 +129,7 @@ async fn fetch(
         body: None,
         accept: MEDIA_TYPE,
         content_type: None,
+        held: None,
         control: CacheControl::default(),
         min_epoch: None,
         trace,
@@ -141,6 +144,6 @@ async fn fetch(
     // Its epoch was the latest one when the question was asked; that is all that is certain.
     reply.sent_ms = sent_ms;
     let told = Told::by(&reply.response);
-    let received = read(&reply, &told, corpus, deadline_ms).await.ok()?;
+    let received = read(&reply, &told, corpus, context, deadline_ms).await.ok()?;
     received.kept.answer.may_be_stored().then_some(received)
 }

@@ -31,6 +31,8 @@ pub(crate) struct Onward<'a> {
     pub(crate) body: Option<&'a Body>,
     pub(crate) accept: &'static str,
     pub(crate) content_type: Option<String>,
+    /// The ETag of what is held already.
+    pub(crate) held: Option<String>,
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
     pub(crate) trace: &'a Trace,
@@ -207,6 +209,7 @@ fn onward_headers(onward: &Onward<'_>, signature: String, now_ms: u64) -> Vec<(&
     ];
     let optional = [
         ("content-type", onward.content_type.clone()),
+        ("if-none-match", onward.held.clone()),
         ("cache-control", control_header(&onward.control)),
         (MIN_EPOCH, onward.min_epoch.map(|epoch| epoch.to_string())),
     ];

@@ -1,5 +1,6 @@
 //! Whether a cached answer may be served: what this edge knows of a corpus's epoch, how old that knowledge
-//! is, and the one decision that follows from it. Pure; `refresh.rs` asks the origins.
+//! is, whether the answer index certifies the answer, and the one decision that follows from it. Pure;
+//! `refresh.rs` asks the origins.
 
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::CacheOutcome;
@@ -89,6 +90,8 @@ pub(crate) struct Knowledge {
     /// Answers from before this time are of a corpus that was deleted; one made anew counts its epochs from
     /// the beginning, so their epochs say nothing.
     pub(crate) deleted_ms: u64,
+    /// The latest epoch that was written through this isolate: whoever wrote sees it from then on.
+    pub(crate) written: Option<Epoch>,
 }
 
 impl Knowledge {
@@ -98,6 +101,15 @@ impl Knowledge {
             latest.seen_ms >= self.floor_ms && latest.is_within(bounds.staleness_ms, now_ms)
         })
     }
+
+    /// Whether what an answer index certifies may be served. Its epoch was the latest one within the staleness
+    /// bound, which is all that invariant I2 asks, whatever later one is known; but none from before a write
+    /// through this isolate.
+    pub(crate) fn admits(&self, index: Sighting, bounds: Bounds, now_ms: u64) -> bool {
+        index.is_within(bounds.staleness_ms, now_ms)
+            && index.seen_ms >= self.floor_ms.max(self.deleted_ms)
+            && self.written.is_none_or(|written| index.epoch >= written)
+    }
 }
 
 /// What the decision needs of a cached answer.
@@ -105,6 +117,8 @@ impl Knowledge {
 pub(crate) struct Held {
     /// The epoch at which its evidence was last seen to stand, and when that was the latest epoch.
     pub(crate) checked: Sighting,
+    /// When the answer index lists this very answer: the index's epoch, and when that was the latest one.
+    pub(crate) certified: Option<Sighting>,
     /// When it was made or revalidated; its age counts from here.
     pub(crate) born_ms: u64,
     /// When it leaves the cache in any case.
@@ -114,7 +128,11 @@ pub(crate) struct Held {
 /// What happens with a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    Hit { age_s: u64 },
+    /// Its evidence was seen to stand at this epoch.
+    Hit {
+        age_s: u64,
+        epoch: Epoch,
+    },
     Forward(Reason),
 }
 
@@ -143,8 +161,8 @@ impl Reason {
 }
 
 /// Decides about one question (invariant I2): an answer is served only if its epoch is the latest one
-/// known, that knowledge is younger than the staleness bound, and the caller's wishes, which can only
-/// tighten, are met.
+/// known, or the answer index certifies it, that knowledge is younger than the staleness bound, and the caller's
+/// wishes, which can only tighten, are met.
 pub(crate) fn decide(
     held: Option<Held>,
     knowledge: Knowledge,
@@ -161,22 +179,37 @@ pub(crate) fn decide(
     else {
         return Decision::Forward(Reason::Miss);
     };
-    // An answer of a later epoch than the known one is itself the better knowledge.
-    let latest = knowledge.latest.map_or(held.checked, |latest| latest.and(held.checked));
-    if held.checked.epoch < latest.epoch {
-        return Decision::Forward(Reason::Changed);
-    }
-    if !(Knowledge { latest: Some(latest), ..knowledge }).is_current(bounds, now_ms) {
-        return Decision::Forward(Reason::Unknown);
-    }
-    if min_epoch.is_some_and(|min| held.checked.epoch < min) {
+    let certified = held.certified.filter(|index| knowledge.admits(*index, bounds, now_ms));
+    let epoch = match (stands_by_epoch(held.checked, knowledge, bounds, now_ms), certified) {
+        (Ok(epoch), None) => epoch,
+        (Ok(epoch), Some(index)) => epoch.max(index.epoch),
+        (Err(_), Some(index)) => index.epoch,
+        (Err(reason), None) => return Decision::Forward(reason),
+    };
+    if min_epoch.is_some_and(|min| epoch < min) {
         return Decision::Forward(Reason::BelowMinEpoch);
     }
     let age_s = now_ms.saturating_sub(held.born_ms) / 1_000;
     if !control.allows_reuse_at(age_s) {
         return Decision::Forward(Reason::CallerAsked);
     }
-    Decision::Hit { age_s }
+    Decision::Hit { age_s, epoch }
+}
+
+/// Whether an answer's epoch is the latest one, as far as is known now.
+fn stands_by_epoch(
+    checked: Sighting,
+    knowledge: Knowledge,
+    bounds: Bounds,
+    now_ms: u64,
+) -> Result<Epoch, Reason> {
+    // An answer of a later epoch than the known one is itself the better knowledge.
+    let latest = knowledge.latest.map_or(checked, |latest| latest.and(checked));
+    if checked.epoch < latest.epoch {
+        return Err(Reason::Changed);
+    }
+    let knowledge = Knowledge { latest: Some(latest), ..knowledge };
+    if knowledge.is_current(bounds, now_ms) { Ok(checked.epoch) } else { Err(Reason::Unknown) }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -184,6 +217,8 @@ struct State {
     knowledge: Knowledge,
     /// When the background question under way was asked.
     refreshing_since_ms: Option<u64>,
+    /// When the last one came back, whatever it brought.
+    refreshed_ms: u64,
     /// Until when other isolates of the data centre can read what is known here.
     shared_ms: u64,
     writes_under_way: u32,
@@ -216,7 +251,10 @@ impl Epochs {
                 Some(known) if sighting.seen_ms.saturating_sub(known.seen_ms) < FORGET_MS => {
                     known.and(sighting)
                 }
-                Some(_) | None => sighting,
+                Some(_) | None => {
+                    state.knowledge.written = None;
+                    sighting
+                }
             });
         });
     }
@@ -229,13 +267,14 @@ impl Epochs {
         });
     }
 
-    /// It is back. Unless its epoch was learned, everything seen up to now is worth nothing.
-    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, epoch_is_known: bool, now_ms: u64) {
+    /// It is back. Unless it told its epoch, everything seen up to now is worth nothing.
+    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, written: Option<Epoch>, now_ms: u64) {
         self.change(place, |state| {
             state.writes_under_way = state.writes_under_way.saturating_sub(1);
-            if !epoch_is_known {
+            match written {
+                Some(_) => state.knowledge.written = state.knowledge.written.max(written),
                 // The next millisecond: a sighting of this one may be from before the write.
-                state.knowledge.floor_ms = now_ms + 1;
+                None => state.knowledge.floor_ms = now_ms + 1,
             }
         });
     }
@@ -244,14 +283,27 @@ impl Epochs {
     pub(crate) fn deleted(&mut self, place: PlaceRef<'_>, now_ms: u64) {
         self.change(place, |state| {
             let since_ms = now_ms + 1;
-            state.knowledge = Knowledge { latest: None, floor_ms: since_ms, deleted_ms: since_ms };
+            state.knowledge =
+                Knowledge { latest: None, floor_ms: since_ms, deleted_ms: since_ms, written: None };
         });
     }
 
-    /// Whether the epoch should be asked for in the background now; true at most once at a time.
-    pub(crate) fn refresh_is_due(&mut self, place: PlaceRef<'_>, bounds: Bounds, now_ms: u64) -> bool {
+    /// Whether an origin should be asked in the background now for epoch and answer index; true at most once at a
+    /// time. `index_seen_ms`: when the index that is there was the latest. Epochs are learned from other responses,
+    /// too; an index only so.
+    pub(crate) fn refresh_is_due(
+        &mut self,
+        place: PlaceRef<'_>,
+        index_seen_ms: Option<u64>,
+        bounds: Bounds,
+        now_ms: u64,
+    ) -> bool {
+        let young = |seen_ms: u64| now_ms.abs_diff(seen_ms) < bounds.refresh_ms;
+        if index_seen_ms.is_some_and(young) {
+            return false;
+        }
         let fresh = |state: &State| {
-            state.knowledge.latest.is_some_and(|latest| latest.is_within(bounds.refresh_ms, now_ms))
+            young(state.refreshed_ms)
                 || state.refreshing_since_ms.is_some_and(|t| now_ms.saturating_sub(t) < REFRESH_LOST_MS)
         };
         if self.states.get(&place).is_some_and(fresh) {
@@ -261,8 +313,11 @@ impl Epochs {
         true
     }
 
-    pub(crate) fn refresh_ended(&mut self, place: PlaceRef<'_>) {
-        self.change(place, |state| state.refreshing_since_ms = None);
+    pub(crate) fn refresh_ended(&mut self, place: PlaceRef<'_>, now_ms: u64) {
+        self.change(place, |state| {
+            state.refreshing_since_ms = None;
+            state.refreshed_ms = now_ms;
+        });
     }
 
     /// What to share with the data centre's other isolates, if it is time: whenever the epoch moved, else

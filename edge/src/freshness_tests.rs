@@ -11,7 +11,12 @@ fn sighting(epoch: u64, seen_ms: u64) -> Sighting {
 }
 
 fn held(epoch: u64, seen_ms: u64) -> Held {
-    Held { checked: sighting(epoch, seen_ms), born_ms: seen_ms, until_ms: seen_ms + 3_600_000 }
+    Held {
+        checked: sighting(epoch, seen_ms),
+        certified: None,
+        born_ms: seen_ms,
+        until_ms: seen_ms + 3_600_000,
+    }
 }
 
 fn knows(epoch: u64, seen_ms: u64) -> Knowledge {
@@ -62,10 +67,24 @@ fn an_answer_is_forwarded_for_each_reason_and_served_for_none() {
             Forward(Reason::CallerAsked)
         }),
         ("known", Some(held(5, old)), knows(5, NOW - 9_999), "no-store, max-age=60", Some(5), {
-            Hit { age_s: 60 }
+            Hit { age_s: 60, epoch: Epoch::new(5) }
         }),
-        ("later than what is known", Some(held(6, NOW - 9_000)), knows(5, NOW), "", None, Hit { age_s: 9 }),
-        ("just checked itself", Some(held(5, NOW - 1)), Knowledge::default(), "", None, Hit { age_s: 0 }),
+        (
+            "later than what is known",
+            Some(held(6, NOW - 9_000)),
+            knows(5, NOW),
+            "",
+            None,
+            Hit { age_s: 9, epoch: Epoch::new(6) },
+        ),
+        (
+            "just checked itself",
+            Some(held(5, NOW - 1)),
+            Knowledge::default(),
+            "",
+            None,
+            Hit { age_s: 0, epoch: Epoch::new(5) },
+        ),
     ] {
         let min_epoch = min_epoch.map(Epoch::new);
         let decision = decide(held, knowledge, control(text), min_epoch, BOUNDS, NOW);
@@ -88,19 +107,19 @@ fn the_very_next_question_after_a_write_sees_it() {
         decide(Some(held), epochs.of(place, now), CacheControl::default(), None, BOUNDS, now)
     };
     epochs.learn(place, sighting(5, NOW));
-    assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Hit { age_s: 0 });
+    assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Hit { age_s: 0, epoch: Epoch::new(5) });
 
     epochs.write_begins(place, NOW);
     assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Forward(Reason::Unknown), "under way");
     epochs.learn(place, sighting(6, NOW));
-    epochs.write_ends(place, true, NOW + 5);
+    epochs.write_ends(place, Some(Epoch::new(6)), NOW + 5);
     assert_eq!(ask(&epochs, held(5, NOW), NOW + 5), Decision::Forward(Reason::Changed), "done");
 
     epochs.write_begins(place, NOW + 6);
-    epochs.write_ends(place, false, NOW + 7);
+    epochs.write_ends(place, None, NOW + 7);
     assert_eq!(ask(&epochs, held(6, NOW + 7), NOW + 7), Decision::Forward(Reason::Unknown), "nobody knows");
     epochs.learn(place, sighting(7, NOW + 8));
-    assert_eq!(ask(&epochs, held(7, NOW + 8), NOW + 9), Decision::Hit { age_s: 0 });
+    assert_eq!(ask(&epochs, held(7, NOW + 8), NOW + 9), Decision::Hit { age_s: 0, epoch: Epoch::new(7) });
 }
 
 #[test]
@@ -122,7 +141,7 @@ fn a_corpus_made_again_under_the_same_name_shares_nothing_with_the_old_one() {
     let ask =
         |held| decide(Some(held), epochs.of(place, NOW), CacheControl::default(), None, BOUNDS, NOW + 10);
     assert_eq!(ask(held(3, NOW)), Decision::Forward(Reason::Miss));
-    assert_eq!(ask(held(3, NOW + 10)), Decision::Hit { age_s: 0 });
+    assert_eq!(ask(held(3, NOW + 10)), Decision::Hit { age_s: 0, epoch: Epoch::new(3) });
 }
 
 #[test]
@@ -139,16 +158,60 @@ fn an_origin_that_lags_behind_teaches_nothing_until_it_is_the_only_one_left() {
 }
 
 #[test]
-fn one_question_at_a_time_asks_for_the_epoch() {
+fn one_question_at_a_time_asks_for_the_index_and_none_before_the_last_one_grew_old() {
     let (mut epochs, place) = (Epochs::new(), place());
     let place = place.borrowed();
-    assert!(epochs.refresh_is_due(place, BOUNDS, NOW));
-    assert!(!epochs.refresh_is_due(place, BOUNDS, NOW + 1), "under way");
-    assert!(epochs.refresh_is_due(place, BOUNDS, NOW + REFRESH_LOST_MS), "lost");
-    epochs.refresh_ended(place);
+    assert!(epochs.refresh_is_due(place, None, BOUNDS, NOW));
+    assert!(!epochs.refresh_is_due(place, None, BOUNDS, NOW + 1), "under way");
+    assert!(epochs.refresh_is_due(place, None, BOUNDS, NOW + REFRESH_LOST_MS), "lost");
+    let back = NOW + REFRESH_LOST_MS + 5;
+    epochs.refresh_ended(place, back);
+    assert!(!epochs.refresh_is_due(place, None, BOUNDS, back + 2_999), "it brought nothing, a moment ago");
+    assert!(!epochs.refresh_is_due(place, Some(back + 100), BOUNDS, back + 3_099), "young");
+    // A response to a question tells the epoch, but brings no index.
+    epochs.learn(place, sighting(5, back + 3_000));
+    assert!(epochs.refresh_is_due(place, Some(back), BOUNDS, back + 3_000), "old");
+}
+
+#[test]
+fn a_listed_answer_is_served_though_the_corpus_has_moved_on_as_long_as_the_list_is_young() {
+    let listed = |epoch, seen_ms| Held { certified: Some(sighting(epoch, seen_ms)), ..held(4, NOW - 60_000) };
+    let ask = |held, knowledge, min_epoch: Option<u64>| {
+        decide(Some(held), knowledge, CacheControl::default(), min_epoch.map(Epoch::new), BOUNDS, NOW)
+    };
+    let hit = Decision::Hit { age_s: 60, epoch: Epoch::new(7) };
+    assert_eq!(ask(listed(7, NOW - 9_999), knows(9, NOW), None), hit);
+    assert_eq!(ask(listed(7, NOW), Knowledge::default(), None), hit);
+    assert_eq!(ask(listed(7, NOW - 10_000), knows(9, NOW), None), Decision::Forward(Reason::Changed));
+    assert_eq!(ask(listed(7, NOW), knows(9, NOW), Some(7)), hit);
+    assert_eq!(ask(listed(7, NOW), knows(9, NOW), Some(8)), Decision::Forward(Reason::BelowMinEpoch));
+    let deleted = Knowledge { deleted_ms: NOW - 1, ..knows(9, NOW) };
+    assert_eq!(ask(listed(7, NOW), deleted, None), Decision::Forward(Reason::Miss), "of the corpus before");
+}
+
+#[test]
+fn after_a_write_through_this_isolate_only_a_list_that_knows_of_it_counts() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    let ask = |epochs: &Epochs, index: Sighting, now| {
+        let held = Held { certified: Some(index), ..held(4, NOW - 1_000) };
+        match decide(Some(held), epochs.of(place, now), CacheControl::default(), None, BOUNDS, now) {
+            Decision::Hit { .. } => true,
+            Decision::Forward(_) => false,
+        }
+    };
     epochs.learn(place, sighting(5, NOW));
-    assert!(!epochs.refresh_is_due(place, BOUNDS, NOW + 2_999), "young");
-    assert!(epochs.refresh_is_due(place, BOUNDS, NOW + 3_000), "old");
+    assert!(ask(&epochs, sighting(5, NOW), NOW));
+    epochs.write_begins(place, NOW + 1);
+    assert!(!ask(&epochs, sighting(5, NOW + 1), NOW + 1), "under way");
+    epochs.learn(place, sighting(8, NOW + 1));
+    epochs.write_ends(place, Some(Epoch::new(8)), NOW + 2);
+    assert!(!ask(&epochs, sighting(7, NOW + 5), NOW + 5), "somebody else's write, before ours");
+    assert!(ask(&epochs, sighting(8, NOW + 5), NOW + 5));
+    epochs.write_begins(place, NOW + 6);
+    epochs.write_ends(place, None, NOW + 7);
+    assert!(!ask(&epochs, sighting(9, NOW + 7), NOW + 7), "nobody knows which epoch it made");
+    assert!(ask(&epochs, sighting(9, NOW + 8), NOW + 8));
 }
 
 #[test]
@@ -176,16 +239,23 @@ fn a_moved_epoch_is_shared_at_once_and_the_same_one_only_now_and_then() {
 
 fn any_held() -> impl Strategy<Value = Option<Held>> {
     let times = (0..6_u64, 0..40_000_u64, 0..40_000_u64, 0..40_000_u64);
-    proptest::option::of(times.prop_map(|(epoch, seen_ms, born_ms, until_ms)| Held {
+    let index = proptest::option::of((0..6_u64, 0..40_000_u64));
+    proptest::option::of((times, index).prop_map(|((epoch, seen_ms, born_ms, until_ms), index)| Held {
         checked: sighting(epoch, seen_ms),
+        certified: index.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)),
         born_ms,
         until_ms,
     }))
 }
 
 fn any_knowledge() -> impl Strategy<Value = Knowledge> {
-    (proptest::option::of((0..6_u64, 0..40_000_u64)), 0..40_000_u64).prop_map(|(latest, floor_ms)| {
-        Knowledge { latest: latest.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)), floor_ms, deleted_ms: 0 }
+    let latest = proptest::option::of((0..6_u64, 0..40_000_u64));
+    let written = proptest::option::of(0..6_u64);
+    (latest, 0..40_000_u64, written).prop_map(|(latest, floor_ms, written)| Knowledge {
+        latest: latest.map(|(epoch, seen_ms)| sighting(epoch, seen_ms)),
+        floor_ms,
+        deleted_ms: 0,
+        written: written.map(Epoch::new),
     })
 }
 
@@ -203,7 +273,8 @@ fn any_control() -> impl Strategy<Value = CacheControl> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_096))]
 
-    /// I2: what is served has the latest epoch that anybody told, and somebody told it within the bound.
+    /// I2: what is served has the latest epoch that anybody told, or is listed at one that was the latest, and
+    /// somebody told so within the bound.
     #[test]
     fn nothing_is_served_from_the_unknown(
         held in any_held(),
@@ -212,18 +283,23 @@ proptest! {
         min_epoch in proptest::option::of((0..6_u64).prop_map(Epoch::new)),
         now in 0..40_000_u64,
     ) {
-        if let Decision::Hit { .. } = decide(held, knowledge, control, min_epoch, BOUNDS, now) {
+        if let Decision::Hit { epoch, .. } = decide(held, knowledge, control, min_epoch, BOUNDS, now) {
             let held = held.unwrap();
             prop_assert!(now < held.until_ms);
-            prop_assert!(min_epoch.is_none_or(|min| held.checked.epoch >= min));
-            prop_assert!(knowledge.latest.is_none_or(|latest| latest.epoch <= held.checked.epoch));
-            let witnesses = [knowledge.latest, Some(held.checked)];
-            let somebody_told = witnesses.into_iter().flatten().any(|witness| {
-                witness.epoch == held.checked.epoch
-                    && witness.seen_ms >= knowledge.floor_ms
-                    && now.abs_diff(witness.seen_ms) < BOUNDS.staleness_ms
-            });
-            prop_assert!(somebody_told);
+            prop_assert!(min_epoch.is_none_or(|min| epoch >= min));
+            let counts = |witness: &Sighting| {
+                witness.seen_ms >= knowledge.floor_ms && now.abs_diff(witness.seen_ms) < BOUNDS.staleness_ms
+            };
+            let listed = held.certified.filter(counts);
+            let listed = listed.is_some_and(|index| knowledge.written.is_none_or(|written| index.epoch >= written));
+            let latest = knowledge.latest.is_none_or(|latest| latest.epoch <= held.checked.epoch)
+                && [knowledge.latest, Some(held.checked)]
+                    .into_iter()
+                    .flatten()
+                    .any(|witness| witness.epoch == held.checked.epoch && counts(&witness));
+            prop_assert!(listed || latest);
+            let told = [Some(held.checked), held.certified].into_iter().flatten().any(|told| told.epoch == epoch);
+            prop_assert!(told);
         }
     }
 

@@ -18,6 +18,8 @@ mod quota;
 mod ask;
 mod freshness;
 
+mod answer_index;
+
 mod data_centre;
 mod memory;
 
@@ -43,6 +45,7 @@ use worker::{Context, Env, event};
 
 use crate::admin::manage;
 use crate::admit::{KeyMemory, admit};
+use crate::answer_index::Indexes;
 use crate::ask::create_chat_completion;
 use crate::config::{Config, FLOOD_GUARD};
 use crate::freshness::Epochs;
@@ -65,6 +68,7 @@ struct Edge {
     usage: RefCell<Reports>,
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
+    indexes: RefCell<Indexes>,
 }
 
 thread_local! {
@@ -91,6 +95,7 @@ impl Edge {
             usage: RefCell::new(Reports::new(REPORTS_MAX)),
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
+            indexes: RefCell::new(Indexes::new()),
         });
         Ok(EDGE.with(|cell| Rc::clone(cell.get_or_init(|| edge))))
     }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use perigee_shared::answer::Answer;
-use perigee_shared::cache_key::CacheKey;
+use perigee_shared::answer_index::AnswerMark;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::chat::Rendering;
 use perigee_shared::render::{completion_json, completion_sse};
 use quick_cache::Weighter;
@@ -30,10 +31,13 @@ const ANSWERS_ESTIMATE: usize = 2_048;
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) answer: Answer,
+    /// Of the question that it answers: other words may ask for it only in the same context.
+    pub(crate) context: ContextKey,
     pub(crate) held: Held,
     /// The epoch as its header says it.
     pub(crate) epoch: String,
     bytes: u64,
+    mark: OnceCell<AnswerMark>,
     json: OnceCell<Uint8Array>,
     sse: OnceCell<Uint8Array>,
     sse_with_usage: OnceCell<Uint8Array>,
@@ -41,12 +45,17 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// `canonical_bytes`: the length of the answer's canonical JSON.
-    pub(crate) fn new(answer: Answer, held: Held, canonical_bytes: usize) -> Self {
+    pub(crate) fn new(answer: Answer, context: ContextKey, held: Held, canonical_bytes: usize) -> Self {
         let epoch = answer.epoch.to_string();
         // The answer itself and, at most, its three renderings, each about as large.
         let bytes = 512 + 4 * canonical_bytes as u64;
         let (json, sse, sse_with_usage) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { answer, held, epoch, bytes, json, sse, sse_with_usage }
+        Self { answer, context, held, epoch, bytes, mark: OnceCell::new(), json, sse, sse_with_usage }
+    }
+
+    /// What an answer index lists it by.
+    pub(crate) fn mark(&self) -> AnswerMark {
+        *self.mark.get_or_init(|| AnswerMark::of(&self.answer))
     }
 
     /// The body in the format asked for. It lies in JavaScript's memory, ready to be sent again and again.
@@ -125,8 +134,8 @@ mod tests {
             usage: Usage::default(),
             generator: Generator::Extractive,
         };
-        let held = Held { checked: Sighting { epoch, seen_ms }, born_ms: 0, until_ms: 1 };
-        Rc::new(Kept::new(answer, held, canonical_bytes))
+        let held = Held { checked: Sighting { epoch, seen_ms }, certified: None, born_ms: 0, until_ms: 1 };
+        Rc::new(Kept::new(answer, ContextKey::from_bytes([0; 32]), held, canonical_bytes))
     }
 
     fn key(number: u64) -> CacheKey {

@@ -53,6 +53,7 @@ pub(crate) async fn pass_on(
         body: body.as_ref(),
         accept: JSON_TYPE,
         content_type: body.as_ref().and_then(|_| visit.header("content-type")),
+        held: None,
         control: visit.cache_control(),
         min_epoch,
         trace: &visit.trace,
@@ -95,7 +96,7 @@ async fn write(
     let reply = match forward(edge, onward).await {
         Ok(reply) => reply,
         Err(problem) => {
-            edge.epochs.borrow_mut().write_ends(place, false, now_ms());
+            edge.epochs.borrow_mut().write_ends(place, None, now_ms());
             return Err(problem);
         }
     };
@@ -105,14 +106,14 @@ async fn write(
         // Its last epoch is known when its last line has passed. A client that left ends the batch as well.
         let (edge, place) = (Rc::clone(edge), place.owned());
         return respond_until(visit, &reply, told, CacheOutcome::Bypass, move || {
-            edge.epochs.borrow_mut().write_ends(place.borrowed(), false, now_ms());
+            edge.epochs.borrow_mut().write_ends(place.borrowed(), None, now_ms());
         });
     }
     let written = told.sighting(&reply);
     if let Some(sighting) = written {
         learn(edge, visit, place, sighting);
     }
-    edge.epochs.borrow_mut().write_ends(place, written.is_some(), now_ms());
+    edge.epochs.borrow_mut().write_ends(place, written.map(|sighting| sighting.epoch), now_ms());
     if matches!(route, Route::Corpus(_)) && reply.response.ok() {
         edge.epochs.borrow_mut().deleted(place, now_ms());
     }

@@ -30,6 +30,8 @@ pub enum CacheOutcome {
     HitExact,
     /// Evidence was retrieved again and is the same; no generation.
     HitRevalidated,
+    /// The answer to a question that means the same in other words, whose evidence stands.
+    HitParaphrase,
     /// Joined a generation that was under way.
     Collapsed,
     Miss,
@@ -48,6 +50,7 @@ impl CacheOutcome {
         let parameters = match self {
             Self::HitExact => "hit; detail=exact",
             Self::HitRevalidated => "hit; detail=revalidated",
+            Self::HitParaphrase => "hit; detail=paraphrase",
             Self::Collapsed => "fwd=miss; collapsed",
             Self::Miss => "fwd=miss",
             Self::Stale => "fwd=stale",
@@ -63,6 +66,7 @@ impl CacheOutcome {
         match self {
             Self::HitExact => "hit",
             Self::HitRevalidated => "revalidated",
+            Self::HitParaphrase => "paraphrase",
             Self::Collapsed => "collapsed",
             Self::Miss => "miss",
             Self::Stale => "stale",

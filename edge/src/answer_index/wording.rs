@@ -1,0 +1,145 @@
+//! Other wordings: which answered questions mean the same as the one that is asked. Pure.
+//!
+//! The vector only finds candidates. An answer is proposed when the gate says *same*, and for nothing less.
+
+use perigee_shared::answer_index::Snapshot;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
+use perigee_shared::gate::{Reading, Signature};
+use perigee_shared::question::Question;
+use perigee_shared::static_model::StaticModel;
+
+use super::Unusable;
+
+/// Candidates that the gate looks at, nearest first. Comparing two signatures costs next to nothing.
+const CANDIDATES_MAX: usize = 8;
+
+/// Answers that are proposed, and looked up if this isolate doesn't hold them.
+const PROPOSED_MAX: usize = 2;
+
+/// Bytes of a question whose wording is matched. Longer ones hold more than one thing to get wrong, and cost the gate more
+/// than a look at them should.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+/// The keys of answers to questions that mean the same, nearest first. They are of a context whose start is the asker's;
+/// the whole of it is beside the answer, and must be compared.
+///
+/// None for a question with turns before it, which other words could refer to.
+pub(crate) fn answers_to_other_words(
+    snapshot: &Snapshot,
+    question: &Question,
+    context: &ContextKey,
+) -> Vec<CacheKey> {
+    let text = question.asked();
+    let stands_alone = question.turns.len() == 1 && text.len() <= TEXT_BYTES_MAX;
+    if !stands_alone || snapshot.is_empty() || Unusable::wordings_of(snapshot).is_some() {
+        return Vec::new();
+    }
+    let Some(vector) = StaticModel::bundled().embed(text) else { return Vec::new() };
+    let candidates = snapshot.scan(&vector, context.tag(), snapshot.header().threshold, CANDIDATES_MAX);
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let asked = Reading::of(text).signature();
+    let same =
+        |signature| Signature::from_bytes(signature).is_ok_and(|other| asked.compare(&other).is_same());
+    let same = candidates.into_iter().filter(|found| same(found.signature));
+    same.map(|found| found.key).take(PROPOSED_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perigee_shared::answer_index::{AnswerMark, Entry, Header};
+    use perigee_shared::cache_key::ContextTag;
+    use perigee_shared::caller::Audience;
+    use perigee_shared::gate::GATE_VERSION;
+    use perigee_shared::id::{CorpusName, Epoch, Similarity, TenantId};
+    use perigee_shared::question::{Options, Speaker, Turn};
+    use perigee_shared::static_model::ModelId;
+
+    const CONTEXT: ContextKey = ContextKey::from_bytes([7; 32]);
+
+    fn question(text: &str) -> Question {
+        Question {
+            tenant: TenantId::new("acme").unwrap(),
+            corpus: CorpusName::new("docs").unwrap(),
+            audience: Audience::public(),
+            turns: vec![Turn { speaker: Speaker::User, text: text.to_owned() }],
+            options: Options::default(),
+        }
+    }
+
+    fn header() -> Header {
+        Header {
+            model: StaticModel::bundled().id(),
+            gate_version: u16::from(GATE_VERSION),
+            epoch: Epoch::new(5),
+            threshold: Similarity::new(0.5),
+        }
+    }
+
+    fn key(number: u8) -> CacheKey {
+        CacheKey::from_bytes([number; 32])
+    }
+
+    fn entry(number: u8, text: &str, context: ContextTag) -> Entry {
+        Entry {
+            key: key(number),
+            context,
+            vector: StaticModel::bundled().embed(text).unwrap(),
+            signature: Reading::of(text).signature().to_bytes(),
+            mark: AnswerMark::from_bytes([0; 4]),
+        }
+    }
+
+    fn asked(text: &str, snapshot: &Snapshot) -> Vec<CacheKey> {
+        answers_to_other_words(snapshot, &question(text), &CONTEXT)
+    }
+
+    #[test]
+    fn only_a_question_that_the_gate_calls_the_same_is_proposed() {
+        let stored = "How do I enable remote write?";
+        let snapshot = Snapshot::new(header(), [entry(1, stored, CONTEXT.tag())]);
+        assert_eq!(asked(stored, &snapshot), [key(1)]);
+        for other in ["How do I disable remote write?", "What is remote write?", "", "🙂", "remote"] {
+            assert!(asked(other, &snapshot).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_other_words_could_refer_to_or_is_long_is_not_matched() {
+        let stored = "How do I enable remote write?";
+        let snapshot = Snapshot::new(header(), [entry(1, stored, CONTEXT.tag())]);
+        let mut follow_up = question(stored);
+        follow_up.turns.insert(0, Turn { speaker: Speaker::User, text: "Hello".to_owned() });
+        assert!(answers_to_other_words(&snapshot, &follow_up, &CONTEXT).is_empty());
+        let long = stored.repeat(TEXT_BYTES_MAX);
+        let snapshot = Snapshot::new(header(), [entry(1, &long, CONTEXT.tag())]);
+        assert!(asked(&long, &snapshot).is_empty());
+    }
+
+    #[test]
+    fn a_question_of_another_context_is_never_proposed() {
+        let stored = "How do I enable remote write?";
+        let other = ContextKey::from_bytes([8; 32]);
+        let snapshot = Snapshot::new(header(), [entry(1, stored, other.tag())]);
+        assert!(asked(stored, &snapshot).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_looked_for_below_the_threshold_or_among_another_model_s_or_gate_s_entries() {
+        let stored = "How do I enable remote write?";
+        let other_model = Header { model: ModelId::from_bytes([0; 8]), ..header() };
+        let other_gate = Header { gate_version: u16::from(GATE_VERSION) + 1, ..header() };
+        for (header, expected) in [(header(), 1), (other_model, 0), (other_gate, 0)] {
+            let snapshot = Snapshot::new(header, [entry(1, stored, CONTEXT.tag())]);
+            assert_eq!(asked(stored, &snapshot).len(), expected, "{header:?}");
+        }
+        // A signature that says the same, and a vector that says otherwise.
+        let strange = Entry {
+            vector: StaticModel::bundled().embed("zebra").unwrap(),
+            ..entry(1, stored, CONTEXT.tag())
+        };
+        assert!(asked(stored, &Snapshot::new(header(), [strange])).is_empty());
+    }
+}
