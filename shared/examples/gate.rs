@@ -3,6 +3,7 @@
 //! `FOLDER` holds `paraphrases.jsonl` (questions with paraphrases and near misses), `banking77/*.csv` and
 //! `*/queries.jsonl`. Rules may be tuned on the first half of the documents; the second half tells.
 #![expect(clippy::print_stdout, reason = "an example that prints a table")]
+#![expect(clippy::disallowed_types, reason = "it runs natively, and measures how long the gate takes")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
