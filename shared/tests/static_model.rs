@@ -117,7 +117,8 @@ proptest! {
         let at = at.index(table.len());
         table[at] = byte;
         if let Ok(model) = StaticModel::parse(&table) {
-            model.embed(&text);
+            // Whatever it gives: it does not panic.
+            let _ = model.embed(&text);
         }
     }
 }
