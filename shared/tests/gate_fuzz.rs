@@ -1,6 +1,5 @@
 //! The gate's fuzz target: real questions cut, spliced and strewn with hostile characters. Runs briefly with the
 //! other tests; `PROPTEST_CASES=1000000 cargo test --release -p perigee-shared --test gate_fuzz` runs it for long.
-#![expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 
 use std::sync::LazyLock;
 
