@@ -86,7 +86,9 @@ impl Head {
         }
         let init = Init { status: self.status, headers: &self.headers };
         let mut json = serde_json::to_string(&init).unwrap_or_default();
-        if let (Some(limits), Some(open)) = (&self.limits, json.strip_suffix(END).map(str::len)) {
+        // Without any limit there is nothing to say of them.
+        let limits = self.limits.as_deref().filter(|limits| !limits.is_empty());
+        if let (Some(limits), Some(open)) = (limits, json.strip_suffix(END).map(str::len)) {
             json.truncate(open);
             if !self.headers.is_empty() {
                 json.push(',');
@@ -160,5 +162,7 @@ mod tests {
         let told = Head { limits: Some(limits.into()), ..head };
         let expected = r#"{"status":404,"headers":[["x-a","quote \" and \u0001"],["x-c","1"],["x-d","\""]]}"#;
         assert_eq!(told.init_json(), expected);
+        let unlimited = Head { limits: Some("".into()), ..Head::new(200) };
+        assert_eq!(unlimited.init_json(), r#"{"status":200,"headers":[]}"#);
     }
 }
