@@ -1,5 +1,5 @@
 //! The gate by its behaviour: pairs of questions in gate_pairs.txt, and what holds for all texts.
-#![expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test stands on must be there")]
 
 use perigee_shared::gate::{GATE_VERSION, Reading, Signature, Verdict, align};
 use proptest::prelude::*;
