@@ -46,10 +46,6 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Removed, Self::Near, Self::Worded, Self::Frequency, Self::Frame, Self::Missed, Self::Late];
-
     /// A label for metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
