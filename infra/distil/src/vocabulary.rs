@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 /// to 10⁻⁴.
 const SIF_A: f32 = 1e-3;
 
-/// The vocabulary's pieces in the order of their numbers.
+/// The first word after the single characters, and the most frequent of all.
 const FIRST_WORD: &str = "the";
 
 /// A row to be.
