@@ -14,5 +14,6 @@ pub mod corpus;
 pub mod embed;
 pub mod eval;
 pub mod extract;
+pub mod paraphrase;
 pub mod retrieve;
 pub mod split;

@@ -11,6 +11,8 @@ pub const EPOCH: &str = "perigee-epoch";
 pub const INDEX_AGE_MS: &str = "perigee-index-age-ms";
 /// On requests: never answer from anything older.
 pub const MIN_EPOCH: &str = "perigee-min-epoch";
+/// On requests, `1`: say why the question was or was not answered by another's answer. On their responses: why, as JSON.
+pub const EXPLAIN: &str = "perigee-explain";
 /// On a generated stream: the key under which the finished answer can be fetched from the same origin.
 pub const ANSWER_KEY: &str = "perigee-answer-key";
 /// An operator's tenant and, optionally, comma-separated audience labels.
@@ -58,6 +60,15 @@ impl CacheOutcome {
             Self::Bypass => "fwd=bypass",
         };
         format!("{cache}; {parameters}")
+    }
+
+    /// Whether the answer was kept, not made now: it has an age.
+    #[must_use]
+    pub const fn is_hit(self) -> bool {
+        match self {
+            Self::HitExact | Self::HitRevalidated | Self::HitParaphrase => true,
+            Self::Collapsed | Self::Miss | Self::Stale | Self::Bypass | Self::Substitute => false,
+        }
     }
 
     /// A label for metrics.

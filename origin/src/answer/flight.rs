@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use super::error::{AnswerError, UpstreamError};
 use super::stamp::Stamp;
+use super::wording::Topic;
 
 /// Bytes of an answer's text. What a model writes at most is a tenth of that; a server gone mad is cut off.
 pub(super) const TEXT_BYTES_MAX: usize = 256 << 10;
@@ -41,6 +42,8 @@ type Register = BTreeMap<(Identity, Epoch), Arc<Flight>>;
 #[derive(Debug)]
 struct Flight {
     label: Label,
+    /// What others may share it by; absent where wordings are not compared.
+    topic: Option<Topic>,
     /// Whether one of those who wait allows the answer to be kept.
     keep: AtomicBool,
     progress: watch::Sender<Progress>,
@@ -61,12 +64,26 @@ struct Progress {
     outcome: Option<Result<Arc<Answer>, AnswerError>>,
 }
 
+/// A question that wants an answer.
+#[derive(Debug)]
+pub(super) struct Passenger {
+    pub(super) of: Identity,
+    /// Of the generation, if it starts one.
+    pub(super) label: Label,
+    /// What others may share that one by.
+    pub(super) topic: Option<Topic>,
+    /// Whether it allows the answer to be kept.
+    pub(super) keep: bool,
+}
+
 /// What a question found when it wanted to generate.
 #[derive(Debug)]
 pub(super) enum Boarding<T> {
     /// It had become superfluous.
     Cached(T),
     Joined(AnswerStream),
+    /// The generation of a question that means the same, and its key.
+    Shared(AnswerStream, CacheKey),
     Started(AnswerStream),
 }
 
@@ -86,13 +103,14 @@ impl Flights {
 
     /// Joins the generation or starts it, unless `cached` finds that it was just finished.
     ///
+    /// A generation for other words at the same epoch is joined where `alike` says of its topic that its answer will do.
+    ///
     /// `store` gets the answer if it may be kept, before the generation leaves the register: one of both always
     /// knows of it.
     pub(super) fn board<T, Work>(
         &self,
-        at: Identity,
-        label: Label,
-        keep: bool,
+        passenger: Passenger,
+        alike: impl Fn(&Topic) -> bool,
         cached: impl FnOnce() -> Option<T>,
         generate: impl FnOnce(Pilot) -> Work,
         store: impl FnOnce(&Arc<Answer>) + Send + 'static,
@@ -100,7 +118,8 @@ impl Flights {
     where
         Work: Future<Output = Result<Answer, AnswerError>> + Send + 'static,
     {
-        let at = (at, label.epoch);
+        let Passenger { of, label, topic, keep } = passenger;
+        let at = (of, label.epoch);
         let mut open = self.lock();
         if let Some(flight) = open.get(&at) {
             return Boarding::Joined(flight.join(keep));
@@ -108,8 +127,15 @@ impl Flights {
         if let Some(cached) = cached() {
             return Boarding::Cached(cached);
         }
+        let others =
+            open.iter().filter(|((other, epoch), _)| (other.incarnation, epoch) == (at.0.incarnation, &at.1));
+        for ((other, _), flight) in others {
+            if flight.topic.as_ref().is_some_and(&alike) {
+                return Boarding::Shared(flight.join(keep), other.key);
+            }
+        }
         let (progress, receiver) = watch::channel(Progress::default());
-        let flight = Arc::new(Flight { label: label.clone(), keep: AtomicBool::new(keep), progress });
+        let flight = Arc::new(Flight { label: label.clone(), topic, keep: AtomicBool::new(keep), progress });
         open.insert(at, Arc::clone(&flight));
         drop(open);
         let landing = Landing { flights: self.clone(), at, flight: Arc::clone(&flight) };

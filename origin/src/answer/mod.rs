@@ -12,6 +12,12 @@ mod cache;
 pub mod follow_up;
 mod recheck;
 
+pub mod explain;
+mod lesson;
+mod reuse;
+mod verifier;
+mod wording;
+
 mod evidence;
 
 mod compose;
@@ -25,6 +31,8 @@ mod upstream;
 mod cite;
 mod flight;
 pub mod marks;
+
+mod rehearse;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -46,13 +54,19 @@ use self::compose::{Written, asked_tokens, tokens};
 pub use self::error::{AnswerError, UpstreamError};
 use self::evidence::Grounds;
 pub use self::flight::{AnswerEvent, AnswerStream};
-use self::flight::{Boarding, Flights, Identity, Label, Pilot};
+use self::flight::{Boarding, Flights, Identity, Label, Passenger, Pilot};
+use self::lesson::{Lesson, Watches};
 use self::recheck::supported;
+pub(crate) use self::rehearse::{rehearse, search_of};
+use self::reuse::Found;
 pub use self::stamp::Stamp;
 pub use self::upstream::{InvalidUpstream, TokenLimit, Upstream, UpstreamOptions};
+pub use self::verifier::{Verifier, VerifierOptions};
+use self::wording::{Topic, Wording};
 use crate::answered::{Registry, Standing};
 use crate::corpus::Corpus;
 use crate::embed::Embedder;
+use crate::paraphrase::Tolerance;
 use crate::retrieve::Retrieved;
 
 /// What is said instead of a guess.
@@ -67,6 +81,10 @@ pub struct AnswerOptions {
     /// How long an answer is kept at most after it was last checked.
     pub cache_ttl: Duration,
     pub when_upstream_fails: WhenUpstreamFails,
+    /// The share of requests that reuse across wordings may answer wrongly, where a corpus sets none of its own.
+    pub reuse_tolerance: Tolerance,
+    /// Who is asked about what the calibration leaves open.
+    pub verifier: Verifier,
 }
 
 /// What a caller gets when the model server fails before its first word.
@@ -87,6 +105,8 @@ impl Default for AnswerOptions {
             cache_bytes_max: const { NonZeroU64::new(128 << 20).unwrap() },
             cache_ttl: Duration::from_secs(24 * 60 * 60),
             when_upstream_fails: WhenUpstreamFails::default(),
+            reuse_tolerance: Tolerance::default(),
+            verifier: Verifier::default(),
         }
     }
 }
@@ -102,6 +122,9 @@ struct Shared {
     cache: AnswerCache,
     answered: Registry,
     flights: Flights,
+    watches: Watches,
+    reuse_tolerance: Tolerance,
+    verifier: Verifier,
     upstream: Option<Upstream>,
     when_upstream_fails: WhenUpstreamFails,
     embedder: Embedder,
@@ -130,6 +153,8 @@ pub enum Reply {
 struct Seen {
     incarnation: u64,
     epoch: Epoch,
+    /// The corpus's own, if it sets one.
+    tolerance: Option<Tolerance>,
 }
 
 impl Answers {
@@ -145,15 +170,25 @@ impl Answers {
         upstream: Option<Upstream>,
         embedder: Embedder,
     ) -> Self {
-        let AnswerOptions { cache_bytes_max, cache_ttl, when_upstream_fails } = *options;
+        let AnswerOptions { cache_bytes_max, cache_ttl, when_upstream_fails, reuse_tolerance, ref verifier } =
+            *options;
         let forgetting = answered.clone();
         let cache = AnswerCache::new(cache_bytes_max.get(), cache_ttl, move |of| {
             if let Some(standing) = forgetting.find(of.incarnation) {
                 standing.forget(&of.key);
             }
         });
-        let flights = Flights::default();
-        let shared = Shared { cache, answered, flights, upstream, when_upstream_fails, embedder };
+        let shared = Shared {
+            cache,
+            answered,
+            flights: Flights::default(),
+            watches: Watches::default(),
+            reuse_tolerance,
+            verifier: verifier.clone(),
+            upstream,
+            when_upstream_fails,
+            embedder,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -182,7 +217,7 @@ impl Answers {
         deadline: Instant,
     ) -> Result<Reply, AnswerError> {
         self.standing(corpus);
-        let seen = Seen { incarnation: corpus.incarnation(), epoch: corpus.epoch() };
+        let seen = Seen::of(corpus);
         let audience = question.audience.clone();
         let retrieve = async |search| Ok(corpus.search(&search, &audience).await?);
         self.answer_from(seen, retrieve, question, control, deadline).await
@@ -212,11 +247,19 @@ impl Answers {
         answer.filter(|answer| answer.may_be_stored())
     }
 
+    fn asked(&self, seen: Seen, question: Question, control: CacheControl, deadline: Instant) -> Asked {
+        let Seen { incarnation, epoch, tolerance } = seen;
+        let identity = Identity { incarnation, key: CacheKey::of(&question) };
+        let standing = self.shared.answered.of(incarnation, epoch);
+        let tolerance = tolerance.unwrap_or(self.shared.reuse_tolerance);
+        Asked { identity, epoch, question, standing, tolerance, control, deadline }
+    }
+
     /// With retrieval as a step that may be anything that finds passages.
     async fn answer_from<Work>(
         &self,
         seen: Seen,
-        retrieve: impl FnOnce(Search) -> Work,
+        retrieve: impl Fn(Search) -> Work,
         question: Question,
         control: CacheControl,
         deadline: Instant,
@@ -224,9 +267,8 @@ impl Answers {
     where
         Work: Future<Output = Result<Retrieved, AnswerError>>,
     {
-        let identity = Identity { incarnation: seen.incarnation, key: CacheKey::of(&question) };
-        let standing = self.shared.answered.of(seen.incarnation, seen.epoch);
-        let asked = Asked { identity, epoch: seen.epoch, question, standing, control, deadline };
+        let asked = self.asked(seen, question, control, deadline);
+        self.shared.watches.request(seen.incarnation);
         let span = tracing::info_span!("answer", corpus = %asked.question.corpus, epoch = %seen.epoch);
         let reply = self.shared.answer(asked, retrieve).instrument(span).await;
         match &reply {
@@ -241,6 +283,12 @@ impl Answers {
     }
 }
 
+impl Seen {
+    fn of(corpus: &Corpus) -> Self {
+        Self { incarnation: corpus.incarnation(), epoch: corpus.epoch(), tolerance: corpus.reuse_tolerance() }
+    }
+}
+
 /// A question on its way.
 struct Asked {
     identity: Identity,
@@ -249,6 +297,7 @@ struct Asked {
     question: Question,
     /// The questions of the same corpus that were answered.
     standing: Arc<Standing>,
+    tolerance: Tolerance,
     control: CacheControl,
     deadline: Instant,
 }
@@ -257,24 +306,21 @@ impl Shared {
     async fn answer<Work>(
         self: &Arc<Self>,
         asked: Asked,
-        retrieve: impl FnOnce(Search) -> Work,
+        retrieve: impl Fn(Search) -> Work,
     ) -> Result<Reply, AnswerError>
     where
         Work: Future<Output = Result<Retrieved, AnswerError>>,
     {
-        let Asked { identity, epoch, ref question, ref standing, control, deadline } = asked;
+        let Asked { identity, epoch, ref question, ref standing, tolerance: _, control, deadline } = asked;
         let kept = self.cache.get(&identity).is_some();
         if let Some(answer) = self.cache.fresh(&identity, epoch, standing, control, stamp::now_s()) {
             standing.used(&identity.key);
             return Ok(Reply::Ready(answer, CacheOutcome::HitExact));
         }
-        if control.only_if_cached && !kept {
-            return Err(AnswerError::NotCached);
-        }
         if !control.only_if_cached
             && let Some(stream) = self.flights.join((identity, epoch), !control.no_store)
         {
-            return self.follow(stream, CacheOutcome::Collapsed, &asked).await;
+            return self.follow(stream, CacheOutcome::Collapsed, &asked, identity.key).await;
         }
 
         let query = follow_up::query(&question.turns);
@@ -285,6 +331,18 @@ impl Shared {
             standing.used(&identity.key);
             return Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated));
         }
+        let strong = !grounds.strength.is_too_weak();
+        let wording = if strong { self.wording(&asked).await? } else { None };
+        let lesson = match &wording {
+            None => None,
+            Some(wording) => match self.reuse(&asked, wording, &grounds, &retrieve).await {
+                Found::Answer(answer, lesson) => {
+                    self.reused(&asked, wording, query, grounds, lesson);
+                    return Ok(Reply::Ready(answer, CacheOutcome::HitParaphrase));
+                }
+                Found::Nothing(lesson) => lesson,
+            },
+        };
         if control.only_if_cached {
             return Err(AnswerError::NotCached);
         }
@@ -295,14 +353,47 @@ impl Shared {
         };
         let stamp = Stamp::new().map_err(|_| AnswerError::Interrupted)?;
         let label = Label { stamp, corpus: question.corpus.clone(), epoch: grounds.epoch };
-        if grounds.strength.is_too_weak() {
+        if !strong {
             return Ok(Reply::Ready(Arc::new(self.refusal(question, label, &grounds)), outcome));
         }
-        match self.board(&asked, label, query, grounds) {
-            Boarding::Cached(answer) => Ok(Reply::Ready(answer, CacheOutcome::HitRevalidated)),
-            Boarding::Joined(stream) => self.follow(stream, CacheOutcome::Collapsed, &asked).await,
-            Boarding::Started(stream) => self.follow(stream, outcome, &asked).await,
+        if lesson.as_ref().is_some_and(|lesson| lesson.is_check) {
+            self.watches.would_be_hit(identity.incarnation);
         }
+        match self.board(&asked, label, query, grounds, wording, lesson) {
+            Boarding::Cached((answer, outcome)) => Ok(Reply::Ready(answer, outcome)),
+            Boarding::Joined(stream) => {
+                self.follow(stream, CacheOutcome::Collapsed, &asked, identity.key).await
+            }
+            Boarding::Shared(stream, key) => self.follow(stream, CacheOutcome::Collapsed, &asked, key).await,
+            Boarding::Started(stream) => self.follow(stream, outcome, &asked, identity.key).await,
+        }
+    }
+
+    /// What the question is compared with others by, where the caller and the corpus allow it.
+    async fn wording(&self, asked: &Asked) -> Result<Option<Wording>, AnswerError> {
+        // `no-cache` asks for what was checked for this very question.
+        if asked.tolerance == Tolerance::NONE || asked.control.no_cache {
+            return Ok(None);
+        }
+        Wording::of(&asked.question, &self.embedder).await.map_err(AnswerError::Embed)
+    }
+
+    /// Counts a hit, and has every so many-th checked: its question gets a fresh answer in the background.
+    fn reused(
+        self: &Arc<Self>,
+        asked: &Asked,
+        wording: &Wording,
+        query: String,
+        grounds: Grounds,
+        lesson: Lesson,
+    ) {
+        if !self.watches.hit(asked.identity.incarnation) || asked.control.no_store {
+            return;
+        }
+        let Ok(stamp) = Stamp::new() else { return };
+        let label = Label { stamp, corpus: asked.question.corpus.clone(), epoch: grounds.epoch };
+        // Nobody waits for it: while all turns of the upstream are taken it is given up.
+        drop(self.board(asked, label, query, grounds, Some(wording.clone()), Some(lesson)));
     }
 
     /// Joins the generation of this question or starts it.
@@ -312,10 +403,28 @@ impl Shared {
         label: Label,
         query: String,
         grounds: Grounds,
-    ) -> Boarding<Arc<Answer>> {
+        wording: Option<Wording>,
+        lesson: Option<Lesson>,
+    ) -> Boarding<(Arc<Answer>, CacheOutcome)> {
         let Asked { identity, ref question, control, .. } = *asked;
         let grounds = Arc::new(grounds);
-        let cached = || self.revalidate(asked, &query, &grounds);
+        let terms = self.watches.terms(identity.incarnation, asked.tolerance).now;
+        // Whoever is checked, or would have been given another's answer, needs one of its own.
+        let is_check = lesson.as_ref().is_some_and(|lesson| lesson.is_check);
+        let cached = || {
+            let own = self.revalidate(asked, &query, &grounds);
+            let own = own.map(|answer| (answer, CacheOutcome::HitRevalidated));
+            // The generation of other words may have landed since we looked.
+            own.or_else(|| {
+                let wording = wording.as_ref().filter(|_| !is_check)?;
+                let answer = self.landed(asked, wording, &grounds, &terms)?;
+                Some((answer, CacheOutcome::HitParaphrase))
+            })
+        };
+        let topic = wording.clone().map(|wording| Topic { wording, evidence: grounds.evidence() });
+        let alike = |topic: &Topic| {
+            !is_check && wording.as_ref().is_some_and(|wording| wording.may_share(topic, &grounds, &terms))
+        };
         let work = {
             let (generator, question, grounds) = (Arc::clone(self), question.clone(), Arc::clone(&grounds));
             let query = query.clone();
@@ -324,7 +433,11 @@ impl Shared {
         let store = {
             let (cache, grounds, query) = (self.cache.clone(), Arc::clone(&grounds), query.clone());
             let (question, standing) = (question.clone(), Arc::clone(&asked.standing));
+            let (watches, embedder) = (self.watches.clone(), self.embedder.clone());
             move |answer: &Arc<Answer>| {
+                if let Some(lesson) = lesson {
+                    lesson.learn(Arc::clone(answer), watches, embedder);
+                }
                 if cache.keep(identity, answer, &grounds.hits)
                     && let Some(supported) = supported(identity.key, &question, &query, answer, &grounds)
                 {
@@ -332,7 +445,8 @@ impl Shared {
                 }
             }
         };
-        self.flights.board(identity, label, !control.no_store, cached, work, store)
+        let passenger = Passenger { of: identity, label, topic, keep: !control.no_store };
+        self.flights.board(passenger, alike, cached, work, store)
     }
 
     /// The kept answer, if what was retrieved now is what it rests on.
@@ -346,6 +460,7 @@ impl Shared {
         mut stream: AnswerStream,
         outcome: CacheOutcome,
         asked: &Asked,
+        key: CacheKey,
     ) -> Result<Reply, AnswerError> {
         if self.upstream.is_none() {
             return Ok(Reply::Ready(stream.finished(asked.deadline).await?, outcome));
@@ -355,7 +470,7 @@ impl Shared {
             let substitute = answer.generator == Generator::Substitute;
             return Ok(Reply::Ready(answer, if substitute { CacheOutcome::Substitute } else { outcome }));
         }
-        Ok(Reply::Stream(stream, outcome, asked.identity.key))
+        Ok(Reply::Stream(stream, outcome, key))
     }
 
     async fn write(

@@ -93,6 +93,11 @@ fn passage(number: usize, hit: &Hit) -> String {
     format!("{opening}>\n{}\n</passage>\n", escape(&hit.text))
 }
 
+/// Text by others between tags of this name, which nothing in it can close.
+pub(super) fn fenced(name: &str, text: &str) -> String {
+    format!("<{name}>\n{}\n</{name}>", text.replace('<', "&lt;"))
+}
+
 /// Text that cannot open or close a passage. All else stays as it is, code in particular.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -3,6 +3,7 @@
 mod library;
 mod measured;
 mod oracle;
+mod paraphrase;
 mod real;
 mod reuse;
 mod sharing;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use super::scripted::Scripted;
 use super::testing::{embedder, hit, question};
 use super::*;
-use crate::retrieve::Hit;
+use crate::retrieve::{Basis, Hit, QueryVector};
 use perigee_shared::id::ContentHash;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +48,7 @@ impl Desk {
         Self {
             answers: Answers::new(&options, upstream, embedder()),
             hits,
-            seen: Seen { incarnation: 1, epoch: Epoch::new(5) },
+            seen: Seen { incarnation: 1, epoch: Epoch::new(5), tolerance: None },
             searches: AtomicUsize::new(0),
         }
     }
@@ -62,9 +63,11 @@ impl Desk {
         control: CacheControl,
         deadline: Instant,
     ) -> Result<Reply, AnswerError> {
-        let retrieve = |_| async {
+        let retrieve = |search: Search| async move {
             self.searches.fetch_add(1, Ordering::Relaxed);
-            Ok(Retrieved { epoch: self.seen.epoch, hits: self.hits.clone(), basis: None })
+            let row = self.answers.shared.embedder.query(&search.query).await.unwrap();
+            let basis = QueryVector::new(&row).map(|vector| Arc::new(Basis::open(vector)));
+            Ok(Retrieved { epoch: self.seen.epoch, hits: self.hits.clone(), basis })
         };
         self.answers.answer_from(self.seen, retrieve, question, control, deadline).await
     }

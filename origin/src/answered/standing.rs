@@ -195,7 +195,6 @@ impl Standing {
     /// The answered questions of this context that are nearest to `vector`, at most `most`, nearest first. Only
     /// questions without a conversation before them: those that their own words say whole. Whether they stand is not
     /// told: whoever gives an answer to another question checks its evidence anyway.
-    #[cfg_attr(not(test), expect(dead_code, reason = "reuse across wordings asks, which is built on this"))]
     pub(crate) fn candidates(
         &self,
         context: &ContextKey,

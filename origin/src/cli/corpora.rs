@@ -11,6 +11,7 @@ use super::End;
 use super::client::{Server, ServerArguments, confirm};
 use super::output::{line, say};
 use crate::config::Config;
+use crate::paraphrase::Tolerance;
 
 /// Lists, creates and deletes corpora
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ enum Action {
     /// Creates a corpus
     Create {
         name: CorpusName,
+        /// The share of requests that reuse across wordings may answer wrongly; 0: no reuse
+        #[arg(long, value_name = "SHARE")]
+        reuse_tolerance: Option<Tolerance>,
         #[command(flatten)]
         server: ServerArguments,
     },
@@ -63,9 +67,9 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
             let list: List = server.json(server.request(Method::GET, "/v1/corpora")).await?;
             print(&list, json)?;
         }
-        Action::Create { name, server } => {
+        Action::Create { name, reuse_tolerance, server } => {
             let server = Server::new(&config, server)?;
-            create(&server, &name).await?;
+            create(&server, &name, reuse_tolerance).await?;
             say(&format!("created {name}"));
         }
         Action::Delete { name, yes, server } => {
@@ -80,8 +84,16 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
 
 /// # Errors
 /// It exists, or the server refuses for another reason.
-pub(super) async fn create(server: &Server, name: &CorpusName) -> Result<(), super::client::CallError> {
-    server.send(server.request(Method::POST, "/v1/corpora").json(&json!({"name": name}))).await?;
+pub(super) async fn create(
+    server: &Server,
+    name: &CorpusName,
+    reuse_tolerance: Option<Tolerance>,
+) -> Result<(), super::client::CallError> {
+    let body = match reuse_tolerance {
+        Some(tolerance) => json!({"name": name, "reuse_tolerance": tolerance}),
+        None => json!({"name": name}),
+    };
+    server.send(server.request(Method::POST, "/v1/corpora").json(&body)).await?;
     Ok(())
 }
 

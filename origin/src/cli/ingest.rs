@@ -82,7 +82,7 @@ async fn ensure_corpus(server: &Server, corpus: &CorpusName) -> anyhow::Result<(
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => {}
         Err(error) => return Err(error.into()),
     }
-    match super::corpora::create(server, corpus).await {
+    match super::corpora::create(server, corpus, None).await {
         Ok(()) => say(&format!("created the corpus {corpus}")),
         // Somebody was faster.
         Err(error) if error.is_status(StatusCode::CONFLICT) => {}

@@ -17,7 +17,10 @@ mod tally;
 mod ask;
 mod search;
 
+mod calibrate;
 mod eval;
+mod explain;
+mod replay;
 
 mod backup;
 mod purge;
@@ -50,6 +53,9 @@ enum Command {
     Keys(keys::Arguments),
     Eval(eval::Arguments),
     Purge(purge::Arguments),
+    Calibrate(calibrate::Arguments),
+    Replay(replay::Arguments),
+    Explain(explain::Arguments),
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
 }
@@ -100,6 +106,9 @@ fn start(config: Config, command: Command) -> anyhow::Result<End> {
             Command::Keys(arguments) => keys::run(config, arguments).await,
             Command::Eval(arguments) => eval::run(config, arguments).await,
             Command::Purge(arguments) => purge::run(config, arguments).await,
+            Command::Calibrate(arguments) => calibrate::run(config, arguments).await,
+            Command::Replay(arguments) => replay::run(config, arguments).await,
+            Command::Explain(arguments) => explain::run(config, arguments).await,
             Command::Backup(arguments) => backup::backup(arguments),
             Command::Restore(arguments) => backup::restore(arguments),
         }

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::End;
-use crate::answer::{Answers, Upstream};
+use crate::answer::{AnswerOptions, Answers, Upstream, Verifier};
 use crate::config::Config;
 use crate::corpus::{Corpora, OpenOptions, Progress};
 use crate::embed::{EmbedOptions, Embedder};
@@ -30,6 +30,8 @@ Environment, each over the key of the same name in perigee.toml:
   PERIGEE_UPSTREAM_BASE_URL, _API_KEY, _MODEL, _CONNECT_TIMEOUT, _FIRST_TOKEN_TIMEOUT, _WHOLE_TIMEOUT,
       _CONCURRENCY, _TOKEN_LIMIT max_tokens or max_completion_tokens
   PERIGEE_ANSWERS_CACHE_BYTES [128 MiB], _CACHE_TTL [24h], _WHEN_UPSTREAM_FAILS substitute or refuse
+  PERIGEE_REUSE_TOLERANCE [0.01]: share of requests that reuse across wordings may answer wrongly; 0 turns it off
+  PERIGEE_REUSE_VERIFIER  off, upstream or cross-encoder [off]; PERIGEE_REUSE_CROSS_ENCODER: its directory
   PERIGEE_LIMITS_CONCURRENT_REQUESTS, _QUEUED_REQUESTS, _QUEUE_WAIT, _CONNECTIONS, _HEADER_TIMEOUT,
       _QUESTION_TIMEOUT, _UPLOAD_TIMEOUT, _WRITE_TIMEOUT, _DRAIN_ANNOUNCE, _DRAIN_TIMEOUT
   PERIGEE_LOG_FILTER [info], PERIGEE_LOG_FORMAT auto, json or text
@@ -90,6 +92,7 @@ async fn open(app: App, config: Config, failed: oneshot::Sender<anyhow::Error>) 
 
 async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
     let upstream = config.upstream()?.map(|config| Upstream::new(&config)).transpose()?;
+    let (verifier, reuse_tolerance) = (config.reuse.verifier()?, config.reuse.tolerance);
     let Config { data_dir, model_dir, onnxruntime, answers, .. } = config;
     app.phases().progress("loading the embedding model");
     let load =
@@ -105,7 +108,10 @@ async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
     let options =
         OpenOptions { data_dir, embedder: embedder.clone(), on_progress: std::sync::Arc::new(on_progress) };
     let corpora = Corpora::open(options).await?;
-    let answers = Answers::new(&answers.options(), upstream, embedder);
+    let loading = tokio::task::spawn_blocking(move || Verifier::load(&verifier));
+    let verifier = loading.await.context("loading the cross-encoder broke off")??;
+    let options = AnswerOptions { reuse_tolerance, verifier, ..answers.options() };
+    let answers = Answers::new(&options, upstream, embedder);
     Ok(Services { corpora, answers })
 }
 

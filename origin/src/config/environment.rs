@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, ConfigError, LogFormat, Secret};
+use super::{Config, ConfigError, LogFormat, Secret, VerifierKind};
 use crate::answer::{TokenLimit, WhenUpstreamFails};
 
 const PREFIX: &str = "PERIGEE_";
@@ -65,7 +65,7 @@ const COUNT: Expected = "must be a whole number, at least 1";
 const UNKNOWN: Expected = "is not known; `perigee serve --help` lists those that are";
 
 fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
-    let Config { limits, answers, upstream, .. } = config;
+    let Config { limits, answers, upstream, reuse, .. } = config;
     match key {
         // Read before everything else.
         "CONFIG" => {}
@@ -114,6 +114,18 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
                 _ => return Err("must be max_tokens or max_completion_tokens"),
             }
         }
+        "REUSE_TOLERANCE" => {
+            reuse.tolerance = value.parse().map_err(|_| "must be a share of requests between 0 and 0.05")?;
+        }
+        "REUSE_VERIFIER" => {
+            reuse.verifier = match value {
+                "off" => VerifierKind::Off,
+                "upstream" => VerifierKind::Upstream,
+                "cross-encoder" => VerifierKind::CrossEncoder,
+                _ => return Err("must be off, upstream or cross-encoder"),
+            }
+        }
+        "REUSE_CROSS_ENCODER" => reuse.cross_encoder = text(value).map(PathBuf::from),
         "LOG_FILTER" => config.log.filter = value.to_owned(),
         "LOG_FORMAT" => {
             config.log.format = match value {

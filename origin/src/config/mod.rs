@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 pub use self::environment::Environment;
 pub use self::secret::Secret;
-use crate::answer::{AnswerOptions, TokenLimit, UpstreamOptions, WhenUpstreamFails};
+use crate::answer::{AnswerOptions, TokenLimit, UpstreamOptions, VerifierOptions, WhenUpstreamFails};
+use crate::paraphrase::Tolerance;
 
 /// The configuration file that is read when none is named.
 pub const FILE: &str = "perigee.toml";
@@ -42,6 +43,7 @@ pub struct Config {
     pub answers: AnswerSettings,
     /// The model server that writes answers; absent: answers are sentences of the documents.
     pub upstream: UpstreamSettings,
+    pub reuse: ReuseSettings,
     pub log: LogConfig,
     /// How the commands that talk to a server find it.
     pub client: ClientConfig,
@@ -59,6 +61,7 @@ impl Default for Config {
             limits: Limits::default(),
             answers: AnswerSettings::default(),
             upstream: UpstreamSettings::default(),
+            reuse: ReuseSettings::default(),
             log: LogConfig::default(),
             client: ClientConfig::default(),
         }
@@ -138,6 +141,7 @@ impl AnswerSettings {
             cache_bytes_max: cache_bytes.unwrap_or(default.cache_bytes_max),
             cache_ttl: cache_ttl.unwrap_or(default.cache_ttl),
             when_upstream_fails,
+            ..default
         }
     }
 }
@@ -195,6 +199,48 @@ impl UpstreamSettings {
         config.concurrency = concurrency.unwrap_or(config.concurrency);
         config.token_limit = *token_limit;
         Ok(Some(config))
+    }
+}
+
+/// Reuse of answers across wordings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReuseSettings {
+    /// The share of requests that may be answered wrongly by it, where a corpus sets none of its own; 0 turns it off.
+    pub tolerance: Tolerance,
+    /// Who is asked about what stays unsure.
+    pub verifier: VerifierKind,
+    /// The directory of the cross-encoder's files.
+    pub cross_encoder: Option<PathBuf>,
+}
+
+/// Who is asked about what stays unsure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifierKind {
+    /// Nobody.
+    #[default]
+    Off,
+    /// The upstream, with a question that it answers in one token.
+    Upstream,
+    CrossEncoder,
+}
+
+impl ReuseSettings {
+    /// # Errors
+    /// A cross-encoder is wanted, and its directory is not set.
+    pub fn verifier(&self) -> Result<VerifierOptions, ConfigError> {
+        Ok(match (self.verifier, &self.cross_encoder) {
+            (VerifierKind::Off, _) => VerifierOptions::Off,
+            (VerifierKind::Upstream, _) => VerifierOptions::Upstream,
+            (VerifierKind::CrossEncoder, Some(dir)) => VerifierOptions::CrossEncoder(dir.clone()),
+            (VerifierKind::CrossEncoder, None) => {
+                return Err(wrong(
+                    "reuse.cross_encoder",
+                    "must be the directory of the cross-encoder's files",
+                ));
+            }
+        })
     }
 }
 
@@ -299,6 +345,7 @@ impl Config {
             return Err(wrong("limits.concurrent_requests and limits.connections", "must be at least 1"));
         }
         self.upstream()?;
+        self.reuse.verifier()?;
         self.client.url.as_deref().map_or(Ok(()), |url| check_url("client.url", url))
     }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::database::Database;
 use super::error::{CorpusError, VIEW_ADVICE};
 use super::schema::passage_key;
+use crate::paraphrase::Tolerance;
 use crate::retrieve::Folder;
 
 /// Passages deleted in one transaction: other corpora's writes get their turn in between.
@@ -20,6 +21,8 @@ pub(crate) struct CorpusRow {
     pub(crate) tenant: TenantId,
     pub(crate) name: CorpusName,
     pub(crate) created_at: String,
+    /// `None`: the server's own.
+    pub(crate) reuse_tolerance: Option<Tolerance>,
 }
 
 /// Names this database and no other.
@@ -30,7 +33,9 @@ pub(crate) fn database_identity(connection: &Connection) -> rusqlite::Result<Str
 /// Every corpus that is not deleted.
 pub(crate) fn corpora(connection: &Connection) -> rusqlite::Result<Vec<CorpusRow>> {
     connection
-        .prepare("SELECT id, tenant, name, created_at FROM corpora WHERE deleted = 0 ORDER BY id")?
+        .prepare(
+            "SELECT id, tenant, name, created_at, reuse_tolerance FROM corpora WHERE deleted = 0 ORDER BY id",
+        )?
         .query_map([], read_row)?
         .collect()
 }
@@ -45,6 +50,8 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<CorpusRow> {
         tenant: TenantId::new(tenant).map_err(|error| wrong(1, error))?,
         name: CorpusName::new(name).map_err(|error| wrong(2, error))?,
         created_at: row.get(3)?,
+        // What is no tolerance was not written by us; the server's own is the safe reading.
+        reuse_tolerance: row.get::<_, Option<f64>>(4)?.and_then(|share| Tolerance::new(share).ok()),
     })
 }
 
@@ -53,6 +60,7 @@ pub(crate) fn create(
     database: &Database,
     tenant: &TenantId,
     name: &CorpusName,
+    reuse_tolerance: Option<Tolerance>,
     model: &str,
     most: usize,
 ) -> Result<CorpusRow, CorpusError> {
@@ -82,13 +90,19 @@ pub(crate) fn create(
         let created_at = super::now();
         connection
             .execute(
-                "INSERT INTO corpora (tenant, name, created_at, model, epoch) VALUES (?1, ?2, ?3, ?4,
+                "INSERT INTO corpora (tenant, name, created_at, model, reuse_tolerance, epoch) VALUES (?1, ?2, ?3, ?4, ?5,
                  coalesce((SELECT epoch FROM former_epochs WHERE tenant = ?1 AND name = ?2), 0))",
-                params![tenant.as_str(), name.as_str(), created_at, model],
+                params![
+                    tenant.as_str(),
+                    name.as_str(),
+                    created_at,
+                    model,
+                    reuse_tolerance.map(Tolerance::share)
+                ],
             )
             .map_err(wrong)?;
         let id = connection.last_insert_rowid();
-        Ok(CorpusRow { id, tenant: tenant.clone(), name: name.clone(), created_at })
+        Ok(CorpusRow { id, tenant: tenant.clone(), name: name.clone(), created_at, reuse_tolerance })
     })
 }
 

@@ -9,6 +9,7 @@ use super::commit;
 use super::database::Database;
 use super::error::CorpusError;
 use super::shift::Shift;
+use crate::paraphrase::Tolerance;
 use crate::retrieve::Views;
 
 pub(crate) struct Core {
@@ -16,6 +17,7 @@ pub(crate) struct Core {
     pub(crate) tenant: TenantId,
     pub(crate) name: CorpusName,
     pub(crate) created_at: String,
+    pub(crate) reuse_tolerance: Option<Tolerance>,
     pub(crate) database: Database,
     pub(crate) views: Views,
     /// Told of every step of the views, where somebody listens.

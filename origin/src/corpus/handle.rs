@@ -19,6 +19,7 @@ use super::rows;
 use super::shift::Shift;
 use super::version::{NewDocument, Prepared};
 use super::writer::Job;
+use crate::paraphrase::Tolerance;
 use crate::retrieve::{Basis, Fused, Hit, Key, QueryVector, Ranking, RetrievalCache, Retrieved, Rule, Rules};
 
 /// A corpus. Everything in it is of one tenant; who may read what is told by each call's audience. Cheap to clone.
@@ -48,6 +49,12 @@ impl Corpus {
     #[must_use]
     pub fn incarnation(&self) -> u64 {
         self.core.id.unsigned_abs()
+    }
+
+    /// The share of requests that reuse across wordings may answer wrongly; `None`: the server's own.
+    #[must_use]
+    pub fn reuse_tolerance(&self) -> Option<Tolerance> {
+        self.core.reuse_tolerance
     }
 
     /// The epoch that searches see.

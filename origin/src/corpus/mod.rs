@@ -46,6 +46,7 @@ pub(crate) use self::shift::Shift;
 pub use self::version::NewDocument;
 pub(crate) use self::version::{Attributes, Delta};
 use crate::embed::Embedder;
+use crate::paraphrase::Tolerance;
 use crate::retrieve::{Folder, Origin, RetrievalCache, SEARCHES_MAX};
 use crate::split::Splitter;
 
@@ -149,11 +150,31 @@ impl Corpora {
     /// # Errors
     /// [`CorpusError::Exists`], [`CorpusError::TooMany`], or it cannot be written.
     pub async fn create(&self, tenant: &TenantId, name: &CorpusName) -> Result<CorpusSummary, CorpusError> {
+        self.create_with(tenant, name, None).await
+    }
+
+    /// Creates a corpus with a tolerance of its own for reuse across wordings.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_with(
+        &self,
+        tenant: &TenantId,
+        name: &CorpusName,
+        reuse_tolerance: Option<Tolerance>,
+    ) -> Result<CorpusSummary, CorpusError> {
         let _alone = self.shared.changing.lock().await;
         let (this, tenant, name) = (self.clone(), tenant.clone(), name.clone());
         let core = blocking(move || {
             let Shared { database, origin, .. } = &*this.shared;
-            let row = catalog::create(database, &tenant, &name, &origin.model, CORPORA_PER_TENANT_MAX)?;
+            let row = catalog::create(
+                database,
+                &tenant,
+                &name,
+                reuse_tolerance,
+                &origin.model,
+                CORPORA_PER_TENANT_MAX,
+            )?;
             this.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))
         })
         .await?;
@@ -240,12 +261,13 @@ impl Corpora {
         on_progress: &Arc<dyn Fn(Progress<'_>) + Send + Sync>,
     ) -> Result<Core, CorpusError> {
         let Shared { database, origin, .. } = &*self.shared;
-        let CorpusRow { id, tenant, name, created_at } = row;
+        let CorpusRow { id, tenant, name, created_at, reuse_tolerance } = row;
         let folder = Folder::new(&self.views_dir(), id);
         let progress = |done, of| on_progress(Progress { tenant: &tenant, corpus: &name, done, of });
         let views = catch_up::open_views(database, id, &folder, origin.clone(), &progress)?;
         let (shifts, _) = broadcast::channel(shift::SHIFTS_MAX);
-        let core = Core { id, tenant, name, created_at, database: database.clone(), views, shifts };
+        let core =
+            Core { id, tenant, name, created_at, reuse_tolerance, database: database.clone(), views, shifts };
         core.report();
         Ok(core)
     }

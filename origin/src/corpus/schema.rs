@@ -7,10 +7,13 @@ use rusqlite::Connection;
 use super::error::CorpusError;
 
 /// Each entry takes the database from its index to the next `user_version`. Never edit one that was released.
-const MIGRATIONS: &[&str] = &[TABLES];
+const MIGRATIONS: &[&str] = &[TABLES, REUSE_TOLERANCE];
 
 /// The most passages that a corpus can ever number, and the factor that keeps corpora apart in `passages.key`.
 pub(crate) const PASSAGES_PER_CORPUS: i64 = 1 << 40;
+
+/// The share of requests that reuse across wordings may answer wrongly; NULL: the server's own.
+const REUSE_TOLERANCE: &str = "ALTER TABLE corpora ADD COLUMN reuse_tolerance REAL;";
 
 const TABLES: &str = "
 -- One row. `database` is drawn when the database is made or restored: a view of another one is not applied here.

@@ -56,6 +56,11 @@ const SENTENCES_TURN: usize = 8;
 /// Passages handed to the bulk lane at once: enough to sort by length, few enough to take turns fairly.
 const PASSAGES_TURN: usize = 256;
 
+/// ONNX Runtime as the embedding model runs on it, for other models beside it.
+pub(crate) fn runtime_environment() -> Result<ort::environment::Environment, EmbedError> {
+    runtime::environment(None)
+}
+
 /// How to load the model.
 #[derive(Debug, Clone)]
 pub struct EmbedOptions {

@@ -12,8 +12,9 @@ use futures::StreamExt;
 use perigee_shared::answer::{Answer, MEDIA_TYPE};
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::cache_key::CacheKey;
+use perigee_shared::caller::Scope;
 use perigee_shared::chat::{ChatCompletionRequest, Rendering};
-use perigee_shared::header::{ANSWER_KEY, CACHE_STATUS, CacheOutcome, EPOCH, ORIGIN_CACHE};
+use perigee_shared::header::{ANSWER_KEY, CACHE_STATUS, CacheOutcome, EPOCH, EXPLAIN, ORIGIN_CACHE};
 use perigee_shared::id::Epoch;
 use perigee_shared::problem::ProblemKind;
 use perigee_shared::question::Question;
@@ -25,7 +26,12 @@ use super::deadline::Deadline;
 use super::error::Refused;
 use super::json::JsonBody;
 use super::opened::{self, Opened, parameter, wait_for_min_epoch};
-use crate::answer::{AnswerEvent, AnswerStream, Reply};
+use crate::answer::{AnswerEvent, AnswerStream, Answers, Reply};
+use crate::corpus::Corpus;
+
+/// Of a candidate's question, and of the words that tell it apart, as much as a header has room for.
+const EXPLAINED_BYTES_MAX: usize = 200;
+const EXPLAINED_WORDS_MAX: usize = 16;
 
 /// Answers the last turn from the corpus that `model` names.
 ///
@@ -44,17 +50,63 @@ pub(super) async fn create(
     wait_for_min_epoch(&corpus, &headers, deadline).await?;
     let control = CacheControl::parse(text(&headers, &CACHE_CONTROL));
     let answers = &app.services()?.answers;
+    let explanation = explain(answers, &corpus, &question, &admitted, &headers, deadline).await?;
     let reply = answers.answer(&corpus, question, control, deadline.0).await?;
-    match (reply, request.rendering()) {
-        (Reply::Ready(answer, outcome), rendering) => Ok(whole(&headers, rendering, &answer, outcome)),
+    let mut response = match (reply, request.rendering()) {
+        (Reply::Ready(answer, outcome), rendering) => whole(&headers, rendering, &answer, outcome),
         (Reply::Stream(stream, outcome, _), Rendering::Json) => {
             let answer = stream.finished(deadline.0).await?;
-            Ok(whole(&headers, Rendering::Json, &answer, outcome))
+            whole(&headers, Rendering::Json, &answer, outcome)
         }
         (Reply::Stream(stream, outcome, key), Rendering::Sse { include_usage }) => {
-            Ok(streamed(stream, include_usage, outcome, key))
+            streamed(stream, include_usage, outcome, key)
+        }
+    };
+    if let Some(explanation) = explanation {
+        response.headers_mut().insert(HeaderName::from_static(EXPLAIN), explanation);
+    }
+    Ok(response)
+}
+
+/// What the caller asked to be told of reuse, before the answer changes it. Others' questions show in it: it takes
+/// every scope there is.
+async fn explain(
+    answers: &Answers,
+    corpus: &Corpus,
+    question: &Question,
+    admitted: &Admitted<Ask>,
+    headers: &HeaderMap,
+    deadline: Deadline,
+) -> Result<Option<HeaderValue>, Refused> {
+    if text(headers, &HeaderName::from_static(EXPLAIN)) != Some("1") {
+        return Ok(None);
+    }
+    if !Scope::ALL.iter().all(|scope| admitted.caller.may(*scope)) {
+        let detail = format!("`{EXPLAIN}` needs a caller with every scope");
+        return Err(Refused::new(ProblemKind::MissingScope, detail));
+    }
+    let mut explanation = answers.explain(corpus, question, deadline.0).await?;
+    for candidate in &mut explanation.candidates {
+        let end = candidate.question.floor_char_boundary(EXPLAINED_BYTES_MAX);
+        candidate.question.truncate(end);
+        candidate.unaligned.truncate(EXPLAINED_WORDS_MAX);
+    }
+    let json = serde_json::to_string(&explanation).unwrap_or_default();
+    Ok(HeaderValue::try_from(ascii(&json)).ok())
+}
+
+/// JSON without a character that a header may not hold.
+fn ascii(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if matches!(c, ' '..='~') {
+            ascii.push(c);
+        } else {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}")));
         }
     }
+    ascii
 }
 
 /// `GET /v1/corpora/{corpus}/answers/{key}`: the finished answer of a question that is being streamed, for the
@@ -106,7 +158,7 @@ fn whole(headers: &HeaderMap, rendering: Rendering, answer: &Answer, outcome: Ca
         }
     };
     let mut response = described(media_type, outcome, answer.epoch, Body::from(body));
-    if matches!(outcome, CacheOutcome::HitExact | CacheOutcome::HitRevalidated) {
+    if outcome.is_hit() {
         response.headers_mut().insert(AGE, age_s(answer).into());
     }
     response

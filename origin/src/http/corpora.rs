@@ -15,12 +15,16 @@ use super::error::Refused;
 use super::json::JsonBody;
 use super::opened::{Opened, corpus_not_found};
 use super::reply::at_epoch;
+use crate::paraphrase::Tolerance;
 
 /// `POST /v1/corpora`: the body.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateCorpus {
     name: CorpusName,
+    /// The share of requests that reuse across wordings may answer wrongly; absent: the server's own, 0: no reuse.
+    #[serde(default)]
+    reuse_tolerance: Option<Tolerance>,
 }
 
 /// `POST /v1/corpora`: creates a corpus.
@@ -30,13 +34,13 @@ pub(super) struct CreateCorpus {
 pub(super) async fn create(
     State(app): State<App>,
     admitted: Admitted<Write>,
-    JsonBody(CreateCorpus { name }): JsonBody<CreateCorpus>,
+    JsonBody(CreateCorpus { name, reuse_tolerance }): JsonBody<CreateCorpus>,
 ) -> Result<(StatusCode, Json<CorpusSummary>), Refused> {
     let corpora = &app.services()?.corpora;
     if !admitted.caller.corpora.allows(&name) {
         return Err(corpus_not_found());
     }
-    let created = corpora.create(&admitted.caller.tenant, &name).await?;
+    let created = corpora.create_with(&admitted.caller.tenant, &name, reuse_tolerance).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
 

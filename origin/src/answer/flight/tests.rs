@@ -37,7 +37,8 @@ fn start<Work>(flights: &Flights, generate: impl FnOnce(Pilot) -> Work) -> Answe
 where
     Work: Future<Output = Result<Answer, AnswerError>> + Send + 'static,
 {
-    match flights.board(at(), label(), true, || None::<()>, generate, |_| ()) {
+    let passenger = Passenger { of: at(), label: label(), topic: None, keep: true };
+    match flights.board(passenger, |_| false, || None::<()>, generate, |_| ()) {
         Boarding::Started(stream) => stream,
         other => panic!("{other:?}"),
     }

@@ -10,6 +10,7 @@ mod edge;
 mod world;
 
 use proptest::prelude::*;
+use tokio::sync::Mutex;
 
 use self::edge::ModelEdge;
 use self::world::{Dice, Place, World};
@@ -167,13 +168,17 @@ impl Run {
         now: usize,
     ) -> Result<Arc<Answer>, Wrong> {
         let corpus = Arc::clone(self.world.corpus(place));
-        let seen = Seen { incarnation: corpus.incarnation(), epoch: corpus.epoch() };
+        let seen = Seen::of(&corpus);
         // Now and then a document changes while the answer is being made.
         let overtaken = place == Place::Ours && self.dice.one_in(12);
-        let (world, dice, answers, corpus) = (&mut self.world, &mut self.dice, &self.answers, &corpus);
+        // Whoever retrieves has the world to themselves.
+        let turn = Mutex::new((&mut self.world, &mut self.dice, overtaken));
+        let (turn, answers, corpus) = (&turn, &self.answers, &corpus);
         let retrieve = |search: Search| async move {
+            let mut turn = turn.lock().await;
+            let (world, dice, overtaken) = &mut *turn;
             let found = world.retrieve(question, search).await;
-            if overtaken {
+            if std::mem::take(overtaken) {
                 world.change(dice).await;
                 let epoch = world.corpus(place).epoch();
                 answers.standing(corpus).settled(epoch, PATIENCE).await;

@@ -293,7 +293,8 @@ impl World {
 
     /// With the question's own vector, and no cache.
     pub(super) async fn retrieve(&self, question: &Question, search: Search) -> Retrieved {
-        let (_, vector) = self.asked.iter().find(|(text, _)| text == question.asked()).unwrap();
+        // For the question itself, or for an answered one that may ask the same.
+        let (_, vector) = self.asked.iter().find(|(text, _)| *text == search.query).unwrap();
         let corpus = self.corpus(self.place_of(question));
         corpus.search_with(&search, QueryVector::new(vector), &question.audience).await.unwrap()
     }
