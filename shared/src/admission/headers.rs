@@ -169,3 +169,85 @@ fn duration(ms: u64) -> String {
         (_, minutes, hours) => format!("{hours}h{}m{}s", minutes % 60, seconds % 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::{Dimension, Rate};
+
+    fn standing(dimension: Dimension, measure: Measure, rate: &str, left: u64) -> Standing {
+        let rate: Rate = rate.parse().unwrap();
+        let limit = Limit::Rate(rate.scaled(measure.scale()).unwrap());
+        let left = left * measure.scale();
+        Standing { dimension, measure, limit, left, resets_ms: limit.resets_ms(left, 0) }
+    }
+
+    fn shown(standing: &[Standing], refusal: Option<&Refusal>) -> String {
+        let lines =
+            fields(standing, refusal).into_iter().map(|field| format!("{}: {}", field.name, field.value));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_limit_is_told_and_openai_s_headers_speak_of_the_tightest() {
+        let budget = Standing {
+            dimension: Dimension::Tenant,
+            measure: Measure::Spend,
+            limit: Limit::Monthly(5_000),
+            left: 4_000,
+            resets_ms: 86_400_000,
+        };
+        let running = Standing {
+            dimension: Dimension::User,
+            measure: Measure::Concurrent,
+            limit: Limit::Concurrent(4),
+            left: 3,
+            resets_ms: 0,
+        };
+        let standing = [
+            standing(Dimension::User, Measure::Requests, "60/min", 59),
+            running,
+            standing(Dimension::Tenant, Measure::Requests, "6000/h burst 1000", 250),
+            standing(Dimension::Tenant, Measure::Tokens, "40000/min", 39_999),
+            budget,
+        ];
+        insta::assert_snapshot!(shown(&standing, None), @r#"
+        ratelimit-policy: "user-requests";q=60;w=60, "user-concurrent";q=4;qu="concurrent-requests", "tenant-requests";q=6000;w=3600, "tenant-tokens";q=40000;qu="tokens";w=60, "tenant-spend";q=5000;qu="spend-units"
+        ratelimit: "user-requests";r=59;t=1, "user-concurrent";r=3, "tenant-requests";r=250;t=450, "tenant-tokens";r=39999;t=1, "tenant-spend";r=4000;t=86400
+        x-ratelimit-limit-requests: 6000
+        x-ratelimit-remaining-requests: 250
+        x-ratelimit-reset-requests: 7m30s
+        x-ratelimit-limit-tokens: 40000
+        x-ratelimit-remaining-tokens: 39999
+        x-ratelimit-reset-tokens: 2ms
+        "#);
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_and_an_sdk_is_not_sent_to_wait_in_vain() {
+        let refused = |retry_after_ms| Refusal {
+            reason: Reason::Limit(Dimension::User, Measure::Requests),
+            retry_after_ms,
+        };
+        insta::assert_snapshot!(shown(&[], Some(&refused(Some(1_001)))), @"
+        retry-after: 2
+        retry-after-ms: 1001
+        ");
+        insta::assert_snapshot!(shown(&[], Some(&refused(Some(61_000)))), @"
+        retry-after: 61
+        retry-after-ms: 61000
+        x-should-retry: false
+        ");
+        insta::assert_snapshot!(shown(&[], Some(&refused(None))), @"x-should-retry: false");
+        assert_eq!(refused(Some(1)).to_string(), "the user's limit of requests is reached");
+    }
+
+    #[test]
+    fn durations_are_written_as_openai_writes_them() {
+        for (ms, text) in
+            [(0, "0ms"), (20, "20ms"), (999, "999ms"), (1_000, "1s"), (59_001, "1m0s"), (3_600_000, "1h0m0s")]
+        {
+            assert_eq!(duration(ms), text);
+        }
+    }
+}

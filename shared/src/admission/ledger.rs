@@ -17,6 +17,10 @@ use super::tier::{Limit, Limits};
 /// is dealt out in small pieces to whoever needs it.
 const SHARE: u64 = 8;
 
+/// With less than this part of a limit left, isolates are told to wait before they ask again, so that many of
+/// them don't come for every unit that comes back.
+const SCARCE_PART: u64 = 64;
+
 /// When everything is out on lease, some of it comes back about this soon.
 const RETURNS_MS: u64 = 3_000;
 
@@ -230,9 +234,11 @@ impl Ledger {
         let free = unspent.saturating_sub(counter.on_lease);
         let needed = line.need.min(free);
         let granted = needed + line.want.min((free - needed) / SHARE);
-        let dry_ms = (granted < line.need || granted == free).then(|| {
-            let next = counter.on_lease.saturating_add(line.need.max(1));
-            counter.meter.wait_ms(limit, now_ms, next).unwrap_or(RETURNS_MS)
+        let scarce =
+            matches!(limit, Limit::Rate(_)) && (free - granted).saturating_mul(SCARCE_PART) < limit.most();
+        let dry_ms = (granted < line.need || scarce).then(|| {
+            let wait_ms = counter.meter.wait_ms(limit, now_ms, counter.on_lease, line.need.max(1));
+            wait_ms.unwrap_or(RETURNS_MS)
         });
         counter.on_lease += granted;
         lease.entries.entry(line.counter).or_default().held += granted;
@@ -294,6 +300,9 @@ impl Ledger {
         let (Some(cool_off), Dimension::Network, 1..) = (self.limits.cool_off, id.dimension, refused) else {
             return;
         };
+        if self.abuse.len() >= COUNTERS_MAX && !self.abuse.contains_key(&id.subject) {
+            return;
+        }
         let abuse = self.abuse.entry(id.subject).or_default();
         if !abuse.refusals.draw(cool_off.refusals, now_ms, refused) {
             *abuse =

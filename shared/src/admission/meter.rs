@@ -59,12 +59,15 @@ impl Meter {
         }
     }
 
-    /// Milliseconds until `units` are free, if nobody draws; `None` when only returns can free so many.
-    pub(super) fn wait_ms(&self, limit: Limit, now_ms: u64, units: u64) -> Option<u64> {
+    /// Milliseconds until `units` more than what is on lease are free, if nobody draws; `None` when they come
+    /// back only as isolates return them.
+    pub(super) fn wait_ms(&self, limit: Limit, now_ms: u64, on_lease: u64, units: u64) -> Option<u64> {
         match (self, limit) {
-            (Self::Rate(gcra), Limit::Rate(rate)) => gcra.wait_ms(rate, now_ms, units),
-            (Self::Monthly { .. }, Limit::Monthly(most)) if units <= most => {
-                if units <= self.free(limit, now_ms) { Some(0) } else { Some(month_left_ms(now_ms)) }
+            (Self::Rate(gcra), Limit::Rate(rate)) => {
+                gcra.wait_ms(rate, now_ms, on_lease.saturating_add(units))
+            }
+            (Self::Monthly { .. }, Limit::Monthly(_)) => {
+                (units > self.free(limit, now_ms)).then(|| month_left_ms(now_ms))
             }
             (Self::Rate(_) | Self::Concurrent | Self::Monthly { .. }, _) => None,
         }
@@ -113,7 +116,8 @@ mod tests {
         let mut meter = Meter::new(Measure::Spend);
         meter.charge(limit, LEAP_MS, 90);
         assert_eq!(meter.free(limit, LEAP_MS), 10);
-        assert_eq!(meter.wait_ms(limit, LEAP_MS, 11), Some(86_400_750));
+        assert_eq!(meter.wait_ms(limit, LEAP_MS, 0, 11), Some(86_400_750));
+        assert_eq!(meter.wait_ms(limit, LEAP_MS, 5, 10), None, "what is on lease may come back");
         let march_ms = LEAP_MS + 86_400_750;
         assert_eq!(meter.free(limit, march_ms), 100);
         meter.charge(limit, march_ms, 60);

@@ -5,7 +5,7 @@ use super::subject::{CounterId, Dimension, Measure};
 use super::tier::Limit;
 
 /// A block is meant to last so long at the pace of the last draws.
-const HORIZON_MS: u64 = 10_000;
+const HORIZON_MS: u64 = 12_000;
 
 /// With less than this left at that pace, it is time to ask.
 const LEAD_MS: u64 = 1_000;
@@ -13,8 +13,10 @@ const LEAD_MS: u64 = 1_000;
 /// The shortest time over which a pace is measured: a single draw says little.
 const PACE_MS_MIN: u64 = 1_000;
 
-/// When the ledger has nothing left it is not asked again sooner, however soon a unit comes back.
-const DRY_MS_MIN: u64 = 1_000;
+/// When the ledger has nothing left it is asked again after this long at least, however soon a unit comes back,
+/// and at most, because somebody may raise the limit.
+const DRY_MS_MIN: u64 = 2_000;
+const DRY_MS_MAX: u64 = 60_000;
 
 /// Requests that a user or a network may draw from an isolate before the ledger knows of them; and the part
 /// of a limit on tokens or spending.
@@ -44,7 +46,9 @@ pub(super) struct Pot {
     /// What the ledger believes this pot holds, and whether an answer was lost, so that it may be wrong.
     told: u64,
     lost: bool,
+    /// Until when the ledger is not asked, and until when it has nothing as far as it knows.
     dry_until_ms: u64,
+    back_ms: u64,
     /// What the ledger had left, and when it said so.
     free: Option<(u64, u64)>,
 }
@@ -68,8 +72,8 @@ impl Pot {
             Verdict::Never
         } else if lacking == 0 {
             Verdict::Fits
-        } else if now_ms < self.dry_until_ms {
-            Verdict::Dry(self.dry_until_ms - now_ms)
+        } else if self.is_dry(now_ms) {
+            Verdict::Dry(self.back_ms.saturating_sub(now_ms))
         } else if self.owed + self.owed_reporting + lacking <= trust(id, limit) {
             Verdict::Fits
         } else {
@@ -89,9 +93,14 @@ impl Pot {
         self.need = self.need.saturating_sub(cost);
     }
 
-    /// Whether it is time to ask for more.
-    pub(super) fn runs_low(&self, now_ms: u64) -> bool {
-        self.balance < self.pace * LEAD_MS / 1_000 && now_ms >= self.dry_until_ms
+    /// Whether it is time to ask for more. A user or network asks with the others, or when it must.
+    pub(super) fn runs_low(&self, id: CounterId, now_ms: u64) -> bool {
+        match id.dimension {
+            Dimension::Network | Dimension::User => false,
+            Dimension::Key | Dimension::Tenant => {
+                self.balance < self.pace * LEAD_MS / 1_000 && !self.is_dry(now_ms)
+            }
+        }
     }
 
     pub(super) fn wait_for(&mut self, cost: u64) {
@@ -124,10 +133,14 @@ impl Pot {
 
     /// The line that reports this pot and asks for more, if there is something to say.
     pub(super) fn report(&mut self, id: CounterId, limit: Limit, at: AskTime) -> Option<AskLine> {
+        if at.give_back {
+            // Whoever waited has gone.
+            self.need = 0;
+        }
         let target = if at.give_back { 0 } else { self.target(id, limit, at.elapsed_ms) };
         let need = self.need.saturating_sub(self.balance);
         let want = target.saturating_sub(self.balance + need);
-        let want = if at.now_ms < self.dry_until_ms { 0 } else { want };
+        let want = if self.is_dry(at.now_ms) { 0 } else { want };
         if self.balance > target * 2 + self.need {
             self.balance = target + self.need;
         }
@@ -167,7 +180,8 @@ impl Pot {
         self.balance += line.granted;
         self.told += line.granted;
         self.free = Some((line.free, now_ms));
-        self.dry_until_ms = line.dry_ms.map_or(0, |dry_ms| now_ms + dry_ms.max(DRY_MS_MIN));
+        self.dry_until_ms = line.dry_ms.map_or(0, |dry_ms| now_ms + dry_ms.clamp(DRY_MS_MIN, DRY_MS_MAX));
+        self.back_ms = line.dry_ms.map_or(0, |dry_ms| now_ms + dry_ms.max(DRY_MS_MIN));
     }
 
     /// The ledger did not answer; whether it booked the report nobody knows.
@@ -185,22 +199,27 @@ impl Pot {
             need: self.need,
             refused: self.refused,
             dry_until_ms: self.dry_until_ms,
+            back_ms: self.back_ms,
             free: self.free,
             ..Self::default()
         };
     }
 
-    /// The clock has stepped back.
-    pub(super) fn step_back(&mut self) {
+    /// What the ledger said does not hold any more: the clock has stepped back, or there are new limits.
+    pub(super) fn forget_ledger(&mut self) {
         (self.dry_until_ms, self.free) = (0, None);
     }
 
-    /// Whether forgetting it loses nothing.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing is held, and nothing is left to tell.
+    pub(super) const fn is_empty(&self) -> bool {
         self.balance + self.held + self.spent + self.owed + self.owed_reporting + self.need + self.refused
             == 0
             && self.told == 0
             && !self.lost
+    }
+
+    pub(super) const fn is_dry(&self, now_ms: u64) -> bool {
+        self.dry_until_ms > now_ms
     }
 
     /// Units that seem to be left, for callers to see.

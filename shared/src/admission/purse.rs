@@ -13,7 +13,7 @@ use super::subject::{CounterId, Dimension, Measure, Subject, Who};
 use super::tier::{Cost, Limit, Limits, Unreachable};
 
 /// Milliseconds after which a lease in use is renewed, well before it ends.
-const RENEW_MS: u64 = 10_000;
+const RENEW_MS: u64 = 11_000;
 
 /// Milliseconds without a request after which what is held is given back.
 const IDLE_MS: u64 = 3_000;
@@ -24,6 +24,9 @@ const RETRY_MS_MAX: u64 = 8_000;
 
 /// Milliseconds after which an ask that nobody answered has failed.
 const PATIENCE_MS: u64 = 3_000;
+
+/// Milliseconds between two asks that only tell of a network's refusals.
+const ABUSE_MS: u64 = 3_000;
 
 /// A clock that steps back further than this makes the lease's end unknown.
 const STEP_MS: u64 = 1_000;
@@ -52,11 +55,13 @@ pub struct Purse {
     waiting: bool,
     /// Some pot runs low.
     low: bool,
+    /// A network was refused, of which the ledger keeps count.
+    abused: bool,
     /// Admitted requests that are not settled.
     running: u64,
-    /// Everything idle was given back since the last draw.
+    /// Everything idle was given back since the last draw or settlement.
     given_back: bool,
-    drawn_ms: u64,
+    used_ms: u64,
     asked_ms: u64,
     seen_ms: u64,
 }
@@ -155,9 +160,10 @@ impl Purse {
             allowance: Gcra::default(),
             waiting: false,
             low: false,
+            abused: false,
             running: 0,
             given_back: true,
-            drawn_ms: 0,
+            used_ms: 0,
             asked_ms: 0,
             seen_ms: 0,
         }
@@ -170,12 +176,16 @@ impl Purse {
 
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        for account in self.accounts.values_mut() {
+            account.pots.iter_mut().for_each(Pot::forget_ledger);
+        }
     }
 
     /// Reserves what a request may cost, in every counter it touches or in none.
     pub fn draw(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
         self.tell_time(now_ms);
-        if !self.has_room(now_ms) {
+        if self.accounts.len() + Dimension::ALL.len() > ACCOUNTS_MAX {
+            // What the ledger has booked need not be remembered any more.
             self.waiting = true;
             return Draw::Wait;
         }
@@ -205,6 +215,7 @@ impl Purse {
             return;
         }
         self.running = self.running.saturating_sub(1);
+        (self.used_ms, self.given_back) = (now_ms, false);
         self.each_pot(&ticket.who, |id, pot| {
             pot.settle(id.measure, ticket.cost.of(id.measure), actual.of(id.measure));
         });
@@ -228,7 +239,8 @@ impl Purse {
         }
         self.seq += 1;
         self.asked_ms = now_ms;
-        (self.waiting, self.low, self.given_back) = (false, false, self.given_back || give_back);
+        (self.waiting, self.low, self.abused) = (false, false, false);
+        self.given_back |= give_back;
         self.pending = Some(Pending { asked_ms: now_ms, lines: lines.clone() });
         Some(Ask {
             isolate: self.isolate,
@@ -266,6 +278,8 @@ impl Purse {
             let account = self.accounts.entry((blocked.dimension, blocked.subject)).or_default();
             account.blocked_until_ms = now_ms + blocked.for_ms;
         }
+        let crowded = self.accounts.len() > ACCOUNTS_MAX / 2;
+        self.accounts.retain(|_, account| !account.is_empty(now_ms, crowded));
     }
 
     /// The ledger did not answer the ask under way, or not in time.
@@ -334,11 +348,11 @@ impl Purse {
         let mut low = false;
         self.each_pot(who, |id, pot| {
             pot.take(cost.of(id.measure));
-            low |= pot.runs_low(now_ms);
+            low |= pot.runs_low(id, now_ms);
         });
         self.low |= low;
         self.running += 1;
-        self.drawn_ms = now_ms;
+        self.used_ms = now_ms;
         self.given_back = false;
         Ticket { generation: self.generation, who: *who, cost, by_allowance }
     }
@@ -358,6 +372,8 @@ impl Purse {
     }
 
     fn note_refusal(&mut self, who: &Who, cost: Cost, reason: Reason) {
+        self.abused |=
+            matches!(reason, Reason::Limit(Dimension::Network, _)) && self.limits.cool_off.is_some();
         self.each_pot(who, |id, pot| {
             pot.refuse(cost.of(id.measure), reason == Reason::Limit(id.dimension, id.measure));
         });
@@ -387,28 +403,20 @@ impl Purse {
 
     /// When an ask is due for which nobody waits.
     fn due_ms(&self) -> Option<u64> {
-        let in_use = self.running > 0 || self.drawn_ms > self.asked_ms;
+        let in_use = self.running > 0 || self.used_ms > self.asked_ms;
         if let Some(outage) = self.outage {
             return (self.waiting || in_use).then_some(outage.retry_ms);
         }
         let low = self.low.then_some(self.asked_ms + BACKGROUND_MS);
+        let abused = self.abused.then_some(self.asked_ms + ABUSE_MS);
         let renew = self.live.filter(|_| in_use).map(|live| live.renew_ms);
-        let idle = (!self.given_back && self.live.is_some()).then_some(self.drawn_ms + IDLE_MS);
-        [low, renew, idle].into_iter().flatten().min()
+        let idle = (!self.given_back && self.live.is_some()).then_some(self.used_ms + IDLE_MS);
+        [low, abused, renew, idle].into_iter().flatten().min()
     }
 
     /// Whether something in hand lies idle.
     fn is_idle(&self, now_ms: u64) -> bool {
-        self.outage.is_none() && !self.given_back && self.live.is_some() && now_ms >= self.drawn_ms + IDLE_MS
-    }
-
-    /// Whether one more subject of each kind can be remembered; forgets those of whom nothing is left.
-    fn has_room(&mut self, now_ms: u64) -> bool {
-        let fits = |accounts: &BTreeMap<_, _>| accounts.len() + Dimension::ALL.len() <= ACCOUNTS_MAX;
-        if !fits(&self.accounts) {
-            self.accounts.retain(|_, account| !account.is_empty(now_ms));
-        }
-        fits(&self.accounts)
+        self.outage.is_none() && !self.given_back && self.live.is_some() && now_ms >= self.used_ms + IDLE_MS
     }
 
     /// Ends the lease when its time has come, or when the clock says nothing about that any more.
@@ -431,13 +439,13 @@ impl Purse {
 
     fn step_back(&mut self, back_ms: u64) {
         self.asked_ms = self.asked_ms.saturating_sub(back_ms);
-        self.drawn_ms = self.drawn_ms.saturating_sub(back_ms);
+        self.used_ms = self.used_ms.saturating_sub(back_ms);
         if let Some(outage) = &mut self.outage {
             outage.retry_ms = outage.retry_ms.saturating_sub(back_ms);
         }
         for account in self.accounts.values_mut() {
             account.blocked_until_ms = account.blocked_until_ms.saturating_sub(back_ms);
-            account.pots.iter_mut().for_each(Pot::step_back);
+            account.pots.iter_mut().for_each(Pot::forget_ledger);
         }
     }
 
@@ -454,8 +462,11 @@ impl Purse {
 }
 
 impl Account {
-    fn is_empty(&self, now_ms: u64) -> bool {
-        self.blocked_until_ms <= now_ms && self.pots.iter().all(Pot::is_empty)
+    /// Whether it can be forgotten. That the ledger has nothing for somebody is worth remembering while there
+    /// is room: whoever is forgotten costs another ask.
+    fn is_empty(&self, now_ms: u64, crowded: bool) -> bool {
+        let forgettable = |pot: &Pot| pot.is_empty() && (crowded || !pot.is_dry(now_ms));
+        self.blocked_until_ms <= now_ms && self.pots.iter().all(forgettable)
     }
 }
 
