@@ -14,6 +14,7 @@ pub mod signature;
 pub mod web_origin;
 
 pub mod admission;
+pub mod token;
 
 pub mod cache_key;
 pub mod chat;
