@@ -393,7 +393,12 @@ impl World {
         let now_ms = self.now_ms;
         let Tenant { limits, truth, count, .. } = &mut self.tenants[at];
         let Some(here) = self.isolates[isolate].get_mut(&at) else { return };
-        match here.purse.draw(now_ms, &request.who, limits.cost(2_000)) {
+        let cost = limits.cost(2_000);
+        let draw = match tries {
+            0 => here.purse.draw(now_ms, &request.who, cost),
+            _ => here.purse.draw_again(now_ms, &request.who, cost),
+        };
+        match draw {
             Draw::Admitted(ticket) => {
                 count.admitted += 1;
                 let actual = Self::actual(limits, request);

@@ -96,12 +96,13 @@ pub(crate) async fn charge(
     };
     let who = Who { key: admitted.subject, user: None, network: visit.network(&edge.config)? };
     let give_up_ms = now_ms() + PATIENCE_MS;
+    let mut waited = false;
     loop {
         let now_ms = now_ms();
         let draw = {
             let mut purse = holding.purse.borrow_mut();
             let cost = purse.limits().cost(tokens_max);
-            purse.draw(now_ms, &who, cost)
+            if waited { purse.draw_again(now_ms, &who, cost) } else { purse.draw(now_ms, &who, cost) }
         };
         match draw {
             Draw::Admitted(ticket) => {
@@ -124,7 +125,10 @@ pub(crate) async fn charge(
                 let refusal = Refusal { reason: Reason::Unreachable, retry_after_ms: Some(1_000) };
                 return Err(refused(visit, &holding, &who, refusal));
             }
-            Draw::Wait => wait(edge, visit, &holding, now_ms).await?,
+            Draw::Wait => {
+                waited = true;
+                wait(edge, visit, &holding, now_ms).await?;
+            }
         }
     }
 }

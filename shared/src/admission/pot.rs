@@ -103,8 +103,13 @@ impl Pot {
         }
     }
 
-    pub(super) fn wait_for(&mut self, cost: u64) {
-        self.need += cost;
+    /// A request waits for `cost`. One that waited before is counted again only if nobody else is, so that
+    /// the ledger is asked for something.
+    pub(super) fn wait_for(&mut self, cost: u64, attempt: Attempt) {
+        match attempt {
+            Attempt::First => self.need += cost,
+            Attempt::Later => self.need = self.need.max(cost),
+        }
     }
 
     /// A request that may have waited waits no more; `here` if this pot refused it.
@@ -236,6 +241,13 @@ impl Pot {
         };
         (with_ledger + self.balance).saturating_sub(self.owed + self.owed_reporting).min(unused(self.held))
     }
+}
+
+/// Whether a request draws for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    Later,
 }
 
 /// When an ask is written.

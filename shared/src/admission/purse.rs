@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::gcra::Gcra;
 use super::lease::{Ask, AskLine, Grant, IsolateId, LEASE_MS};
-use super::pot::{AskTime, Pot, Verdict};
+use super::pot::{AskTime, Attempt, Pot, Verdict};
 use super::subject::{CounterId, Dimension, Measure, Subject, Who};
 use super::tier::{Cost, Limit, Limits, Unreachable};
 
@@ -183,24 +183,31 @@ impl Purse {
 
     /// Reserves what a request may cost, in every counter it touches or in none.
     pub fn draw(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
+        self.try_to_draw(now_ms, who, cost, Attempt::First)
+    }
+
+    /// As [`Self::draw`], for a request that was told to wait: what it needs is asked for already, however
+    /// often it comes to see.
+    pub fn draw_again(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
+        self.try_to_draw(now_ms, who, cost, Attempt::Later)
+    }
+
+    fn try_to_draw(&mut self, now_ms: u64, who: &Who, cost: Cost, attempt: Attempt) -> Draw {
         self.tell_time(now_ms);
         if self.accounts.len() + Dimension::ALL.len() > ACCOUNTS_MAX {
             // What the ledger has booked need not be remembered any more.
             self.waiting = true;
             return Draw::Wait;
         }
-        let judged = self.judge(now_ms, who, cost);
-        match judged {
-            Judged::Fits => Draw::Admitted(self.take(now_ms, who, cost, false)),
-            Judged::Lacks => match self.outage {
-                Some(outage) => self.draw_allowance(now_ms, outage, who, cost),
-                None => {
-                    self.waiting = true;
-                    self.each_pot(who, |id, pot| pot.wait_for(cost.of(id.measure)));
-                    Draw::Wait
-                }
-            },
-            Judged::Refused(refusal) => {
+        match (self.judge(now_ms, who, cost), self.outage) {
+            (Judged::Fits, _) => Draw::Admitted(self.take(now_ms, who, cost, false)),
+            (Judged::Lacks, Some(outage)) => self.draw_allowance(now_ms, outage, who, cost),
+            (Judged::Lacks, None) => {
+                self.waiting = true;
+                self.each_pot(who, |id, pot| pot.wait_for(cost.of(id.measure), attempt));
+                Draw::Wait
+            }
+            (Judged::Refused(refusal), _) => {
                 self.note_refusal(who, cost, refusal.reason);
                 Draw::Refused(refusal)
             }
