@@ -14,6 +14,7 @@ mod durability;
 mod failover;
 mod passing_on;
 mod purging;
+mod reuse;
 mod streams;
 
 /// Documents that most tests ask about.

@@ -1,0 +1,127 @@
+//! Answers for other words, and answers that stand while the corpus changes: what the answer index gives an edge.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use perigee_tests::client::{Client, Reply, chat};
+use perigee_tests::stage::{Settings, Stage};
+use perigee_tests::upstream::{Script, Upstream};
+use serde_json::json;
+
+use crate::{GUIDE, REFUND};
+
+const PARAPHRASE: &str = "perigee-edge; hit; detail=paraphrase";
+const OTHER_WORDS: &str = "how long does a refund take";
+
+fn settings() -> Settings {
+    Settings::default().edge_var("EPOCH_STALENESS_S", "10").edge_var("EPOCH_REFRESH_S", "1")
+}
+
+/// Asks until the edge answers alone; its index comes in the background.
+async fn at_the_edge_soon(client: &Client, question: &str) -> Result<Reply> {
+    let only_cached = client.clone().with("cache-control", "only-if-cached");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        let reply = only_cached.ask("docs", question).await?;
+        if reply.status == 200 {
+            return Ok(reply);
+        }
+        assert_eq!(reply.status, 504, "{reply:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("the edge never answered {question:?} alone")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_wording_is_answered_at_the_edge_and_a_near_miss_is_not() -> Result<()> {
+    let upstream = Upstream::start(Script::Say(vec!["Five working days. [1]".into()])).await?;
+    let mut stage = Stage::with(settings().upstream(&upstream.base_url))?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    let first = client.ask("docs", REFUND).await?.expect(200)?;
+    let reworded = at_the_edge_soon(&client, OTHER_WORDS).await?;
+    assert_eq!(reworded.header("cache-status"), PARAPHRASE);
+    assert_eq!(reworded.text()?, first.text()?);
+    assert_eq!(reworded.citations()?, first.citations()?);
+    assert_eq!(reworded.header("perigee-epoch"), first.header("perigee-epoch"));
+    // No hop: the origin may be gone.
+    stage.origins[0].service().kill();
+    let again = client.ask("docs", OTHER_WORDS).await?.expect(200)?;
+    assert_eq!(again.header("cache-status"), PARAPHRASE);
+    let only_cached = client.clone().with("cache-control", "only-if-cached");
+    for near_miss in [
+        "How long does a refund not take?",
+        "Why does a refund take long?",
+        "How long does a return take?",
+        "How long did the refund of March 3 take?",
+        "refund",
+        "",
+    ] {
+        let reply = only_cached.ask("docs", near_miss).await?;
+        assert!(matches!(reply.status, 400 | 504), "{near_miss:?}: {reply:?}");
+    }
+    assert_eq!(upstream.calls(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_words_never_cross_a_tenant_an_audience_an_option_or_a_conversation() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    at_the_edge_soon(&client, OTHER_WORDS).await?;
+    let only_cached = |client: &Client| client.clone().with("cache-control", "only-if-cached");
+
+    let labelled = stage.client_with(&json!({
+        "tenant": "acme", "corpora": ["*"], "audience": ["staff"], "scopes": ["ask"],
+    }))?;
+    let stranger = stage.client("globex")?;
+    for other in [&labelled, &stranger] {
+        only_cached(other).ask("docs", OTHER_WORDS).await?.expect(504)?;
+    }
+    let mut warmer = chat("docs", OTHER_WORDS);
+    warmer["temperature"] = json!(0.7);
+    let mut told_to = chat("docs", OTHER_WORDS);
+    told_to["messages"] = json!([
+        {"role": "system", "content": "Answer in one word."},
+        {"role": "user", "content": OTHER_WORDS},
+    ]);
+    for body in [warmer, told_to] {
+        only_cached(&client).post("/v1/chat/completions", &body).await?.expect(504)?;
+    }
+    // And the caller can have it checked.
+    let checked = client.with("cache-control", "no-cache").ask("docs", OTHER_WORDS).await?.expect(200)?;
+    assert!(!checked.header("cache-status").contains("perigee-edge; hit"), "{checked:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corpus_that_changes_all_the_time_keeps_its_edge_hits() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    at_the_edge_soon(&client, OTHER_WORDS).await?;
+    // Whoever writes somewhere else: a write through this edge would, rightly, make it ask.
+    let writer = stage.operator(0, "acme")?;
+    let (mut hits, mut asked, began) = (0, 0, Instant::now());
+    for change in 0..10 {
+        writer
+            .write("docs", "menu", &format!("# Menu\n\nThe canteen serves soup number {change}.\n"))
+            .await?;
+        while began.elapsed() < Duration::from_secs(change + 1) {
+            let reply = client.ask("docs", REFUND).await?.expect(200)?;
+            asked += 1;
+            hits += usize::from(reply.header("cache-status").contains("perigee-edge; hit"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert!(hits * 10 >= asked * 9, "{hits} of {asked}");
+    // What is wanted at an epoch is not answered from before it.
+    let epoch = writer.write("docs", "menu", "# Menu\n\nThe canteen is closed.\n").await?;
+    let reply =
+        client.with("perigee-min-epoch", &epoch.to_string()).ask("docs", REFUND).await?.expect(200)?;
+    assert!(reply.header("perigee-epoch").parse::<u64>()? >= epoch, "{reply:?}");
+    Ok(())
+}
