@@ -5,6 +5,7 @@
 
 mod adopt;
 mod error;
+mod options;
 mod stamp;
 mod words;
 
@@ -34,9 +35,7 @@ pub mod marks;
 
 mod rehearse;
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
 
 use perigee_shared::answer::{Answer, Finish, Generator};
 use perigee_shared::cache_control::CacheControl;
@@ -56,6 +55,7 @@ use self::evidence::Grounds;
 pub use self::flight::{AnswerEvent, AnswerStream};
 use self::flight::{Boarding, Flights, Identity, Label, Passenger, Pilot};
 use self::lesson::{Lesson, Watches};
+pub use self::options::{AnswerOptions, WhenUpstreamFails};
 use self::recheck::supported;
 pub(crate) use self::rehearse::{rehearse, search_of};
 use self::reuse::Found;
@@ -72,44 +72,6 @@ use crate::retrieve::Retrieved;
 /// What is said instead of a guess.
 const REFUSAL: &str = "The documents do not answer this question. Other words may find more, or the answer is \
                        not in this corpus.";
-
-/// How answers are kept.
-#[derive(Debug, Clone)]
-pub struct AnswerOptions {
-    /// Bytes of kept answers, about.
-    pub cache_bytes_max: NonZeroU64,
-    /// How long an answer is kept at most after it was last checked.
-    pub cache_ttl: Duration,
-    pub when_upstream_fails: WhenUpstreamFails,
-    /// The share of requests that reuse across wordings may answer wrongly, where a corpus sets none of its own.
-    pub reuse_tolerance: Tolerance,
-    /// Who is asked about what the calibration leaves open.
-    pub verifier: Verifier,
-}
-
-/// What a caller gets when the model server fails before its first word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenUpstreamFails {
-    /// Sentences of the documents, marked in `Cache-Status` and not kept.
-    #[default]
-    Substitute,
-    /// The failure.
-    Refuse,
-}
-
-impl Default for AnswerOptions {
-    /// 128 MiB are about 20,000 answers; a day covers what is asked again and again.
-    fn default() -> Self {
-        Self {
-            cache_bytes_max: const { NonZeroU64::new(128 << 20).unwrap() },
-            cache_ttl: Duration::from_secs(24 * 60 * 60),
-            when_upstream_fails: WhenUpstreamFails::default(),
-            reuse_tolerance: Tolerance::default(),
-            verifier: Verifier::default(),
-        }
-    }
-}
 
 /// Answers questions; cheap to clone.
 #[derive(Debug, Clone)]
