@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use perigee_shared::header::TENANT;
-use serde_json::json;
 
 use crate::load;
-use crate::origin::{self, Served};
+use crate::origin::{self, Served, question};
 use crate::table::Row;
 
 const TIME: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 8;
+const QUESTION: &str = "How is an answer kept in a cache?";
 
 pub(crate) async fn measure(served: &Served) -> Result<Vec<Row>> {
     let address = served.origin.address();
-    let question = "How is an answer kept in a cache?";
-    let body = json!({"model": origin::CORPUS, "messages": [{"role": "user", "content": question}]});
     let authorization = format!("Bearer {}", origin::OPERATOR_TOKEN);
     let headers = [("Authorization", authorization.as_str()), (TENANT, origin::TENANT)];
-    let request = load::post(address, "/v1/chat/completions", &headers, &body.to_string());
+    let request = load::post(address, origin::CHAT, &headers, &question(QUESTION));
     // Answers it once, and warms up.
     load::run(address, &request, 1, TIME / 5).await?;
     let alone = load::run(address, &request, 1, TIME).await?;

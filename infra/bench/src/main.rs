@@ -9,20 +9,25 @@ mod capacity;
 mod change;
 mod documents;
 mod edge_hit;
+mod edge_wording;
+mod edges;
 mod growth;
 mod ingest;
 mod load;
 mod origin;
+mod processor;
 mod search;
 mod statistics;
 mod synthetic;
 mod table;
+mod verification;
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use serde_json::json;
+use xtask::part::Part;
 use xtask::process;
 use xtask::steps::Steps;
 use xtask::workspace::Workspace;
@@ -50,18 +55,6 @@ struct Cli {
     bare: bool,
 }
 
-/// The parts of a run, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
-    Edge,
-    Search,
-    Ingest,
-    Answer,
-    Change,
-    Capacity,
-    Growth,
-}
-
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let workspace = Workspace::find()?;
@@ -81,7 +74,7 @@ async fn measure(cli: &Cli, workspace: &Workspace) -> Result<Vec<Row>> {
     let steps = Steps::default();
     let wanted = |part: Part| cli.only.is_none_or(|only| only == part);
     let mut rows = Vec::new();
-    if [Part::Edge, Part::Search, Part::Ingest, Part::Answer].into_iter().any(wanted) {
+    if [Part::Edge, Part::Wording, Part::Search, Part::Ingest, Part::Answer].into_iter().any(wanted) {
         let documents = Documents::read(workspace)?;
         steps.say(&format!("documents: {documents}"));
         if wanted(Part::Edge) {
@@ -89,6 +82,12 @@ async fn measure(cli: &Cli, workspace: &Workspace) -> Result<Vec<Row>> {
             let origin = Built::of(workspace).serve_documents(&documents)?;
             rows.extend(edge_hit::measure(workspace, &origin).await?);
             rows.extend(edge_hit::size(workspace)?);
+        }
+        if wanted(Part::Wording) {
+            steps.say("answers to other words, at the edge and at the origin");
+            let origin = Built::of(workspace).serve_documents(&documents)?;
+            rows.extend(edge_wording::measure(workspace, &origin, &documents).await?);
+            rows.extend(verification::measure(&origin, &documents).await?);
         }
         if wanted(Part::Search) {
             steps.say("searches at the origin, and its parts called bare");

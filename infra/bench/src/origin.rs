@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use perigee_origin::corpus::{Corpora, OpenOptions};
 use perigee_origin::embed::{EmbedOptions, Embedder};
+use perigee_origin::extract::Reader;
+use serde_json::json;
 use tempfile::TempDir;
 use xtask::origin::{Origin, OriginSettings, Profile};
 use xtask::process;
@@ -20,6 +22,14 @@ pub(crate) const OPERATOR_TOKEN: &str = "the-operator-token-of-a-measurement-01"
 
 pub(crate) const TENANT: &str = "bench";
 pub(crate) const CORPUS: &str = "docs";
+
+/// Where questions are asked, at an edge and at an origin.
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// The body of a request that asks the corpus.
+pub(crate) fn question(text: &str) -> String {
+    json!({"model": CORPUS, "messages": [{"role": "user", "content": text}]}).to_string()
+}
 
 /// The built `perigee`.
 pub(crate) struct Built<'a> {
@@ -90,5 +100,5 @@ pub(crate) fn embedder(workspace: &Workspace) -> Result<Embedder> {
 pub(crate) async fn open(data_dir: &Path, embedder: Embedder) -> Result<Corpora> {
     let on_progress = Arc::new(|_: perigee_origin::corpus::Progress<'_>| ());
     let data_dir = data_dir.to_path_buf();
-    Ok(Corpora::open(OpenOptions { data_dir, embedder, on_progress }).await?)
+    Ok(Corpora::open(OpenOptions { data_dir, embedder, reader: Reader::here(), on_progress }).await?)
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use xtask::part::Part;
 use xtask::process::Running;
 use xtask::steps::Steps;
 use xtask::tools::{self, Purpose, onnxruntime};
@@ -18,8 +19,8 @@ const BARE_WORKER: &str = "infra/bench/bare-worker";
 #[command(after_help = "Close what else uses the processor: ratios bear a busy machine, times do not.")]
 pub(crate) struct Options {
     /// Measure only this
-    #[arg(long, value_parser = ["edge", "search", "ingest", "answer", "capacity", "growth"])]
-    only: Option<String>,
+    #[arg(long)]
+    only: Option<Part>,
     /// Measure the growth of search time up to 1,000,000 passages: half an hour and 2 GB more
     #[arg(long)]
     large: bool,
@@ -31,7 +32,7 @@ pub(crate) struct Options {
 /// When a tool is missing or something doesn't compile or doesn't run; never for being slow.
 pub(crate) fn run(options: &Options, workspace: &Workspace, steps: &Steps) -> Result<()> {
     tools::setup(workspace, steps, Purpose::Run)?;
-    if options.only.as_deref().is_none_or(|only| only == "edge") {
+    if options.only.is_none_or(Part::is_at_the_edge) {
         steps.run("build the worker", || worker::build(workspace))?;
         steps.run("build the bare worker", || worker::build_in(workspace, Path::new(BARE_WORKER)))?;
     }
@@ -42,8 +43,8 @@ pub(crate) fn run(options: &Options, workspace: &Workspace, steps: &Steps) -> Re
     })?;
     let mut measurements = Command::new(workspace.target().join("release/perigee-bench"));
     measurements.current_dir(workspace.root()).env("ORT_DYLIB_PATH", onnxruntime::library(workspace)?);
-    if let Some(only) = &options.only {
-        measurements.args(["--only", only]);
+    if let Some(only) = options.only {
+        measurements.args(["--only", &only.name()]);
     }
     if options.large {
         measurements.arg("--large");

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod edge;
 pub mod http;
 pub mod origin;
+pub mod part;
 pub mod process;
 pub mod service;
 pub mod steps;
