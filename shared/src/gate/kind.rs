@@ -236,7 +236,8 @@ impl Pattern {
 
 fn part_fits(word: &str, token: &Token) -> bool {
     match word {
-        "@me" => token.class == Class::Generic,
+        // Not somebody or people: how they find my store is not how I do.
+        "@me" => token.class == Class::Generic && matches!(token.key.as_str(), "i" | "one"),
         word => token.text == word && token.class != Class::Literal,
     }
 }

@@ -121,8 +121,8 @@ pub(super) fn look_up(word: &str) -> Entry {
     let line = WORDS.rest_of(&base);
     let fields = || line.unwrap_or_default().split(' ');
     let parts = fields().nth(1).unwrap_or_default();
-    let spelling = fields().find_map(|field| field.strip_prefix('=')).unwrap_or(&base);
-    let key = INTERCHANGEABLE.rest_of(spelling).unwrap_or(spelling).to_owned();
+    let spelling = spelling(&base);
+    let key = INTERCHANGEABLE.rest_of(&spelling).map_or(spelling, str::to_owned);
     let rarity = fields().next().and_then(|rarity| rarity.parse().ok()).unwrap_or(RARITY_MAX);
     Entry {
         class: Class::Content,
@@ -134,6 +134,12 @@ pub(super) fn look_up(word: &str) -> Entry {
         participle,
         base,
     }
+}
+
+/// A base form as it is spelt in America.
+pub(super) fn spelling(base: &str) -> String {
+    let mut fields = WORDS.rest_of(base).unwrap_or_default().split(' ');
+    fields.find_map(|field| field.strip_prefix('=')).unwrap_or(base).to_owned()
 }
 
 /// Class and compared form of a word of a closed class.

@@ -67,9 +67,30 @@ pub(super) fn with_owners_first(tokens: &[Token]) -> Vec<Token> {
     ordered
 }
 
-/// *Between A and B* is *between B and A*.
+/// Words that ask about two things alike, in their base form; by hand.
+const EVEN: [&str; 14] = [
+    "choose",
+    "compare",
+    "comparison",
+    "conflict",
+    "decide",
+    "differ",
+    "difference",
+    "different",
+    "distance",
+    "distinction",
+    "distinguish",
+    "relation",
+    "relationship",
+    "similarity",
+];
+
+/// The difference *between A and B* is that *between B and A*; a move between them is not.
 pub(super) fn sort_what_is_between(tokens: &mut [Token]) {
     let Some(between) = tokens.iter().position(|token| token.is("between")) else { return };
+    if !tokens[..between].iter().any(|token| EVEN.contains(&token.base.as_str())) {
+        return;
+    }
     let pair = &mut tokens[between + 1..];
     let Some(and) = pair.iter().position(|token| token.is("and")) else { return };
     let end =

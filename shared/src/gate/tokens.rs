@@ -49,6 +49,11 @@ impl Token {
         Self { class, text: text.to_owned(), base, key, rarity, known, participle, bare_verb, describes }
     }
 
+    /// As a name: nothing is interchangeable with it.
+    fn of_its_own(self) -> Self {
+        Self { key: lexicon::spelling(&self.base), ..self }
+    }
+
     /// This word, not code that looks like it.
     pub(super) fn is(&self, key: &str) -> bool {
         self.key == key && self.class != Class::Literal
@@ -87,8 +92,79 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
     while tokens.last().is_some_and(|token| matches!(token.class, Class::Mark | Class::Comma)) {
         tokens.pop();
     }
+    let tokens = with_names_kept(tokens);
     (tokens.len() <= TOKENS_MAX && is_english(&tokens)).then_some(tokens)
 }
+
+/// Before the word for a kind of thing, or after a name, any word may be a name: the start command is no begin command, and
+/// `uv sync` no `uv synchronize`.
+fn with_names_kept(tokens: Vec<Token>) -> Vec<Token> {
+    let names = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let after_a_name = before.is_some_and(|before| before.class == Class::Content && !before.known);
+        after_a_name || tokens.get(at + 1).is_some_and(|after| KINDS.contains(&after.base.as_str()))
+    };
+    let is_name: Vec<bool> = (0..tokens.len()).map(names).collect();
+    let keep = |(token, is_name): (Token, bool)| match token.class {
+        Class::Content if is_name => token.of_its_own(),
+        _ => token,
+    };
+    tokens.into_iter().zip(is_name).map(keep).collect()
+}
+
+/// Words for kinds of things that have names, in their base form; by hand.
+const KINDS: [&str; 50] = [
+    "attribute",
+    "block",
+    "branch",
+    "button",
+    "class",
+    "column",
+    "command",
+    "config",
+    "directory",
+    "endpoint",
+    "event",
+    "field",
+    "file",
+    "flag",
+    "folder",
+    "function",
+    "group",
+    "header",
+    "hook",
+    "icon",
+    "key",
+    "keyword",
+    "label",
+    "layer",
+    "menu",
+    "method",
+    "mode",
+    "model",
+    "module",
+    "operator",
+    "option",
+    "package",
+    "page",
+    "panel",
+    "parameter",
+    "plan",
+    "profile",
+    "property",
+    "role",
+    "script",
+    "section",
+    "setting",
+    "stage",
+    "state",
+    "statement",
+    "switch",
+    "tab",
+    "table",
+    "tag",
+    "variable",
+];
 
 /// Characters that English questions are written in. Others (hidden ones, look-alikes, other scripts, emoji)
 /// make a text one that is only ever the same as itself.
@@ -146,16 +222,21 @@ impl Cutter {
             } else {
                 let end = rest.find(|next: char| next.is_whitespace() || next == '`').filter(|end| *end > 0);
                 let (chunk, after) = rest.split_at(end.unwrap_or(rest.len()));
-                self.chunk(chunk);
+                self.chunk(chunk, after);
                 rest = after;
             }
         }
     }
 
-    /// What stands between two spaces.
-    fn chunk(&mut self, chunk: &str) {
+    /// What stands between two spaces, and what comes after it.
+    fn chunk(&mut self, chunk: &str, after: &str) {
+        let goes_on = after.trim_start().starts_with(|next: char| !next.is_uppercase());
         if chunk.contains(char::is_alphanumeric) {
             let (body, marks) = split_marks(chunk);
+            if goes_on && marks.starts_with(['!', '?']) && after.starts_with(' ') {
+                // No sentence ends here: the mark is part of a name.
+                return self.push(Token::plain(Class::Literal, chunk));
+            }
             match body.strip_prefix(['(', '"', '\'']).filter(|rest| !rest.is_empty()) {
                 Some(inner) => {
                     self.push(Token::plain(Class::Mark, &body[..1]));
@@ -168,9 +249,12 @@ impl Cutter {
                 None => self.body(body),
             }
             self.marks(marks);
-        } else if chunk.chars().all(|c| matches!(c, '.' | '?' | '!' | ';' | ':' | ',' | ')' | '-')) {
+        } else if matches!(chunk, "-" | "," | ":" | ")") && goes_on
+            || !goes_on && chunk.chars().all(|c| matches!(c, '.' | '?' | '!'))
+        {
             self.marks(chunk);
         } else {
+            // Marks that end no sentence are what is asked about.
             let after_number = self.tokens.last().is_some_and(|last| last.class == Class::Number);
             let unit = lexicon::unit(chunk).filter(|_| after_number);
             self.push(
@@ -250,7 +334,11 @@ impl Cutter {
                 .or_else(|| word.strip_suffix("s'").map(|_| &word[..word.len() - 1]))
             {
                 Some(owner) => self.owner(owner),
-                None => self.push(Token::word(word.trim_matches('\''))),
+                None => {
+                    let token = Token::word(word.trim_matches('\''));
+                    // AD is no advertisement.
+                    self.push(if capitals { token.of_its_own() } else { token });
+                }
             },
         }
     }
