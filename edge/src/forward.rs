@@ -180,19 +180,26 @@ fn fetch(url: &str, init: &RequestInit) -> Promise {
 }
 
 fn request_init(onward: &Onward<'_>, signature: String, now_ms: u64) -> Result<RequestInit, JsValue> {
-    #[derive(serde::Serialize)]
-    struct Init {
-        method: &'static str,
-        redirect: &'static str,
-        headers: Vec<(&'static str, String)>,
-    }
-    let headers = onward_headers(onward, signature, now_ms);
-    let init = Init { method: onward.method.name(), redirect: "manual", headers };
-    let init: RequestInit = JSON::parse(&serde_json::to_string(&init).unwrap_or_default())?.unchecked_into();
+    let init = init_json(onward.method, &onward_headers(onward, signature, now_ms));
+    let init: RequestInit = JSON::parse(&init)?.unchecked_into();
     if let Some(body) = onward.body {
         init.set_body(body.as_js());
     }
     Ok(init)
+}
+
+/// What of a request is not its body. The platform's own cache stays out of it: that one knows addresses only, and an
+/// address names neither the tenant nor who may read.
+fn init_json(method: Method, headers: &[(&'static str, String)]) -> String {
+    #[derive(serde::Serialize)]
+    struct Init<'a> {
+        method: &'static str,
+        redirect: &'static str,
+        cache: &'static str,
+        headers: &'a [(&'static str, String)],
+    }
+    let init = Init { method: method.name(), redirect: "manual", cache: "no-store", headers };
+    serde_json::to_string(&init).unwrap_or_default()
 }
 
 fn onward_headers(onward: &Onward<'_>, signature: String, now_ms: u64) -> Vec<(&'static str, String)> {
@@ -241,6 +248,12 @@ fn discard(reply: Option<Reply>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_platforms_cache_which_knows_no_tenants_keeps_nothing_that_an_origin_says() {
+        let init: serde_json::Value = serde_json::from_str(&init_json(Method::Get, &[])).unwrap();
+        assert_eq!((&init["cache"], &init["redirect"]), (&"no-store".into(), &"manual".into()));
+    }
 
     #[test]
     fn what_an_origin_may_have_done_is_not_done_twice() {

@@ -36,7 +36,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use perigee_shared::limits::{QUESTION_BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
@@ -147,8 +150,16 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(error::write_refusals))
+        .layer(map_response(kept_by_nobody))
         .layer(from_fn(observe::observe))
         .with_state(app)
+}
+
+/// Caches between an edge and here know addresses, and an address names neither the tenant nor who may read.
+async fn kept_by_nobody(mut response: Response) -> Response {
+    let never = HeaderValue::from_static("private, no-store");
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(never);
+    response
 }
 
 fn asking() -> Router<App> {
