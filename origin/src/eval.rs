@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpora, Corpus, NewDocument, OpenOptions};
 use crate::embed::Embedder;
+use crate::extract::Reader;
 use crate::retrieve::QueryVector;
 
 /// Documents being read and embedded at one time.
@@ -92,6 +93,7 @@ pub async fn evaluate(options: EvalOptions) -> Result<Report> {
     let open = OpenOptions {
         data_dir: dir.path().to_path_buf(),
         embedder: embedder.clone(),
+        reader: Reader::here(),
         on_progress: Arc::new(|_| ()),
     };
     let corpora = Corpora::open(open).await?;

@@ -2,6 +2,7 @@
 
 mod output;
 
+mod read_file;
 mod serve;
 
 mod client;
@@ -46,6 +47,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    #[command(hide = true)]
+    ReadFile(read_file::Arguments),
     Ingest(ingest::Arguments),
     Ask(ask::Arguments),
     Search(search::Arguments),
@@ -71,6 +74,10 @@ enum End {
 #[must_use]
 pub fn run() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
+    // It is told everything it needs, and reads neither configuration nor environment.
+    if let Command::ReadFile(arguments) = &command {
+        return read_file::run(arguments);
+    }
     let config =
         Environment::of_process().and_then(|environment| Config::load(config.as_deref(), &environment));
     let config = match config {
@@ -99,6 +106,8 @@ fn start(config: Config, command: Command) -> anyhow::Result<End> {
     let end = runtime.block_on(async {
         match command {
             Command::Serve(arguments) => serve::run(config, arguments).await,
+            // Has been run before anything of this was set up.
+            Command::ReadFile(_) => Ok(End::Done),
             Command::Ingest(arguments) => ingest::run(config, arguments).await,
             Command::Ask(arguments) => ask::run(config, arguments).await,
             Command::Search(arguments) => search::run(config, arguments).await,

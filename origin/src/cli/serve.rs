@@ -10,6 +10,7 @@ use crate::answer::{AnswerOptions, Answers, Upstream, Verifier};
 use crate::config::Config;
 use crate::corpus::{Corpora, OpenOptions, Progress};
 use crate::embed::{EmbedOptions, Embedder};
+use crate::extract::Reader;
 use crate::http::admit::Credentials;
 use crate::http::{App, Services, server};
 use crate::telemetry;
@@ -32,6 +33,8 @@ Environment, each over the key of the same name in perigee.toml:
   PERIGEE_ANSWERS_CACHE_BYTES [128 MiB], _CACHE_TTL [24h], _WHEN_UPSTREAM_FAILS substitute or refuse
   PERIGEE_REUSE_TOLERANCE [0.01]: share of requests that reuse across wordings may answer wrongly; 0 turns it off
   PERIGEE_REUSE_VERIFIER  off, upstream or cross-encoder [off]; PERIGEE_REUSE_CROSS_ENCODER: its directory
+  PERIGEE_FILES_AT_ONCE [2], _MEMORY_BYTES [768 MiB], _TIMEOUT [30s]: PDF files read at one time, as many others, and the
+      memory and time that each may take
   PERIGEE_LIMITS_CONCURRENT_REQUESTS, _QUEUED_REQUESTS, _QUEUE_WAIT, _CONNECTIONS, _HEADER_TIMEOUT,
       _QUESTION_TIMEOUT, _UPLOAD_TIMEOUT, _WRITE_TIMEOUT, _DRAIN_ANNOUNCE, _DRAIN_TIMEOUT
   PERIGEE_LOG_FILTER [info], PERIGEE_LOG_FORMAT auto, json or text
@@ -93,7 +96,7 @@ async fn open(app: App, config: Config, failed: oneshot::Sender<anyhow::Error>) 
 async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
     let upstream = config.upstream()?.map(|config| Upstream::new(&config)).transpose()?;
     let (verifier, reuse_tolerance) = (config.reuse.verifier()?, config.reuse.tolerance);
-    let Config { data_dir, model_dir, onnxruntime, answers, .. } = config;
+    let Config { data_dir, model_dir, onnxruntime, files, answers, .. } = config;
     app.phases().progress("loading the embedding model");
     let load =
         move || Embedder::load(EmbedOptions { model_dir, runtime_library: onnxruntime, threads: None });
@@ -105,8 +108,10 @@ async fn open_services(app: &App, config: Config) -> anyhow::Result<Services> {
         phases.progress(format!("catching up {tenant}/{corpus}: {done} of {of} passages"));
         tracing::info!(%tenant, %corpus, done, of, "catching up");
     };
-    let options =
-        OpenOptions { data_dir, embedder: embedder.clone(), on_progress: std::sync::Arc::new(on_progress) };
+    let reader = Reader::apart(files.options()).context("finding this very program, which reads files")?;
+    reader.try_out().await.context("trying to read a file as [files] says; the log says why it failed")?;
+    let on_progress = std::sync::Arc::new(on_progress);
+    let options = OpenOptions { data_dir, embedder: embedder.clone(), reader, on_progress };
     let corpora = Corpora::open(options).await?;
     let loading = tokio::task::spawn_blocking(move || Verifier::load(&verifier));
     let verifier = loading.await.context("loading the cross-encoder broke off")??;

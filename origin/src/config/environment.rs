@@ -65,7 +65,7 @@ const COUNT: Expected = "must be a whole number, at least 1";
 const UNKNOWN: Expected = "is not known; `perigee serve --help` lists those that are";
 
 fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
-    let Config { limits, answers, upstream, reuse, .. } = config;
+    let Config { limits, files, answers, upstream, reuse, .. } = config;
     match key {
         // Read before everything else.
         "CONFIG" => {}
@@ -91,6 +91,9 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         "LIMITS_WRITE_TIMEOUT" => limits.write_timeout = duration(value)?,
         "LIMITS_DRAIN_ANNOUNCE" => limits.drain_announce = duration(value)?,
         "LIMITS_DRAIN_TIMEOUT" => limits.drain_timeout = duration(value)?,
+        "FILES_AT_ONCE" => files.at_once = Some(value.parse().map_err(|_| COUNT)?),
+        "FILES_MEMORY_BYTES" => files.memory_bytes = Some(value.parse().map_err(|_| COUNT)?),
+        "FILES_TIMEOUT" => files.timeout = Some(duration(value)?),
         "ANSWERS_CACHE_BYTES" => answers.cache_bytes = Some(value.parse().map_err(|_| COUNT)?),
         "ANSWERS_CACHE_TTL" => answers.cache_ttl = Some(duration(value)?),
         "ANSWERS_WHEN_UPSTREAM_FAILS" => {

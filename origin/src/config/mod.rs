@@ -15,6 +15,7 @@ use serde::Deserialize;
 pub use self::environment::Environment;
 pub use self::secret::Secret;
 use crate::answer::{AnswerOptions, TokenLimit, UpstreamOptions, VerifierOptions, WhenUpstreamFails};
+use crate::extract::ReaderOptions;
 use crate::paraphrase::Tolerance;
 
 /// The configuration file that is read when none is named.
@@ -40,6 +41,7 @@ pub struct Config {
     /// Whoever holds it may do everything in every tenant.
     pub operator_token: Option<Secret>,
     pub limits: Limits,
+    pub files: FileSettings,
     pub answers: AnswerSettings,
     /// The model server that writes answers; absent: answers are sentences of the documents.
     pub upstream: UpstreamSettings,
@@ -59,6 +61,7 @@ impl Default for Config {
             edge_secrets: Vec::new(),
             operator_token: None,
             limits: Limits::default(),
+            files: FileSettings::default(),
             answers: AnswerSettings::default(),
             upstream: UpstreamSettings::default(),
             reuse: ReuseSettings::default(),
@@ -115,6 +118,33 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             drain_announce: Duration::from_millis(500),
             drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How files with complicated formats are read: PDF, DOCX and HTML.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileSettings {
+    /// Files read at one time; each may take `memory_bytes`.
+    pub at_once: Option<NonZeroUsize>,
+    /// Bytes of memory that reading one file may take.
+    pub memory_bytes: Option<NonZeroU64>,
+    /// How long reading one file may take.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Option<Duration>,
+}
+
+impl FileSettings {
+    /// What is not set is left to the defaults of reading itself.
+    #[must_use]
+    pub fn options(self) -> ReaderOptions {
+        let Self { at_once, memory_bytes, timeout } = self;
+        let default = ReaderOptions::default();
+        ReaderOptions {
+            at_once: at_once.unwrap_or(default.at_once),
+            memory_bytes: memory_bytes.unwrap_or(default.memory_bytes),
+            timeout: timeout.unwrap_or(default.timeout),
         }
     }
 }

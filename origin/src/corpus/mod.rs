@@ -46,6 +46,7 @@ pub(crate) use self::shift::Shift;
 pub use self::version::NewDocument;
 pub(crate) use self::version::{Attributes, Delta};
 use crate::embed::Embedder;
+use crate::extract::Reader;
 use crate::paraphrase::Tolerance;
 use crate::retrieve::{Folder, Origin, RetrievalCache, SEARCHES_MAX};
 use crate::split::Splitter;
@@ -58,6 +59,8 @@ pub struct OpenOptions {
     /// Created if it is not there.
     pub data_dir: PathBuf,
     pub embedder: Embedder,
+    /// Reads the files that documents come in.
+    pub reader: Reader,
     /// Told how far a long step is.
     pub on_progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
 }
@@ -105,7 +108,7 @@ impl Corpora {
     /// # Errors
     /// Another process has it, or the database cannot be used. A damaged view is no error: it is rebuilt.
     pub async fn open(options: OpenOptions) -> Result<Self, CorpusError> {
-        let OpenOptions { data_dir, embedder, on_progress } = options;
+        let OpenOptions { data_dir, embedder, reader, on_progress } = options;
         let dir = data_dir.clone();
         let database = blocking(move || Database::open(&dir)).await?;
         let origin = Origin {
@@ -115,7 +118,7 @@ impl Corpora {
         let splitter = Splitter::new(embedder.tokenizer());
         let shared = Shared {
             data_dir,
-            preparer: Preparer { database: database.clone(), embedder, splitter },
+            preparer: Preparer { database: database.clone(), embedder, reader, splitter },
             database,
             origin,
             open: RwLock::default(),

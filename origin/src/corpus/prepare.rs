@@ -8,7 +8,7 @@ use super::error::CorpusError;
 use super::rows;
 use super::version::{Attributes, NewDocument, Prepared, PreparedPassage, passage_hash};
 use crate::embed::{EmbedError, Embedder};
-use crate::extract::extract;
+use crate::extract::Reader;
 use crate::retrieve::QuantizedVector;
 use crate::split::{Piece, Splitter, embedding_text};
 
@@ -17,6 +17,7 @@ use crate::split::{Piece, Splitter, embedding_text};
 pub(crate) struct Preparer {
     pub(crate) database: Database,
     pub(crate) embedder: Embedder,
+    pub(crate) reader: Reader,
     pub(crate) splitter: Splitter,
 }
 
@@ -42,10 +43,10 @@ impl Preparer {
         content_hash: ContentHash,
     ) -> Result<Prepared, CorpusError> {
         let NewDocument { title, url, format, content, metadata, audience } = document;
+        let extracted = self.reader.read(format, content).await?;
         let this = self.clone();
         let fallback = id.clone();
         let read = super::blocking(move || {
-            let extracted = extract(format, &content)?;
             let pieces = this.splitter.split(&extracted)?;
             let named = title.or(extracted.title);
             let untitled = named.is_none();

@@ -41,7 +41,7 @@ pub(super) fn extract(text: &str) -> Result<Extracted, ExtractError> {
 
 fn check_columns(count: usize) -> Result<(), ExtractError> {
     if count > COLUMNS_MAX {
-        return Err(ExtractError::TooMuch { what: "columns", max: COLUMNS_MAX as u64 });
+        return Err(ExtractError::too_much("columns", COLUMNS_MAX as u64));
     }
     Ok(())
 }

@@ -26,9 +26,6 @@ const PROPERTIES_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of `word/styles.xml` when unpacked; Word's own templates take up to half of one.
 const STYLES_BYTES_MAX: u64 = 4 << 20;
 
-/// Seconds for unpacking and converting; the largest body takes about two.
-const SECONDS_MAX: u64 = 20;
-
 /// How an OLE compound file begins: an old `.doc`, or a `.docx` under a password.
 const OLE_MAGIC: &[u8] = &[0xD0, 0xCF, 0x11, 0xE0];
 
@@ -38,10 +35,9 @@ pub(super) fn extract(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     }
     // Before the archive's directory is read into memory.
     if declared_entries(bytes) > ENTRIES_MAX {
-        return Err(ExtractError::TooMuch { what: "files in its archive", max: ENTRIES_MAX });
+        return Err(ExtractError::too_much("files in its archive", ENTRIES_MAX));
     }
-    let bytes = bytes.to_vec();
-    contained("DOCX", SECONDS_MAX, move || {
+    contained("DOCX", || {
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken_zip)?;
         let styles = unpack(&mut archive, "word/styles.xml", STYLES_BYTES_MAX).ok();
         let styles = styles.map(|xml| Styles::read(&xml)).unwrap_or_default();
@@ -65,12 +61,12 @@ fn declared_entries(bytes: &[u8]) -> u64 {
 }
 
 /// One file of the archive. What it declares about its size is not believed.
-fn unpack(archive: &mut ZipArchive<Cursor<Vec<u8>>>, name: &str, max: u64) -> Result<String, ExtractError> {
+fn unpack(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, max: u64) -> Result<String, ExtractError> {
     let file = archive.by_name(name).map_err(broken_zip)?;
     let mut text = String::new();
     let read = file.take(max + 1).read_to_string(&mut text).map_err(|e| ExtractError::broken("DOCX", e))?;
     if read as u64 > max {
-        return Err(ExtractError::TooMuch { what: "bytes when unpacked", max });
+        return Err(ExtractError::too_much("bytes when unpacked", max));
     }
     Ok(text)
 }

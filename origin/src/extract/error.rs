@@ -1,9 +1,12 @@
 //! What can be wrong with a file, in plain words and without paths: clients see these.
 
+use std::borrow::Cow;
+
 use perigee_shared::limits::DOCUMENT_CHARS_MAX;
+use serde::{Deserialize, Serialize};
 
 /// Why a file cannot become a document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ExtractError {
     /// Nothing to index.
     #[error("there is no text in the file to index")]
@@ -27,7 +30,7 @@ pub enum ExtractError {
     #[error("the file has more than {max} {what}; it is not read")]
     TooMuch {
         /// What there is too much of.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How much is read.
         max: u64,
     },
@@ -35,7 +38,7 @@ pub enum ExtractError {
     #[error("the {what} are nested more than {max} deep")]
     TooDeep {
         /// What is nested.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How deep they may be.
         max: usize,
     },
@@ -46,7 +49,7 @@ pub enum ExtractError {
     #[error("the file is not a readable {format} file: {reason}")]
     Broken {
         /// The format's name.
-        format: &'static str,
+        format: Cow<'static, str>,
         /// What the parser met.
         reason: String,
     },
@@ -54,9 +57,19 @@ pub enum ExtractError {
     #[error("reading the {format} file took longer than {seconds} seconds")]
     TimedOut {
         /// The format's name.
-        format: &'static str,
+        format: Cow<'static, str>,
         /// The time limit.
         seconds: u64,
+    },
+    /// Reading took too much memory.
+    #[error(
+        "reading the {format} file takes more than {bytes} bytes of memory; split it into several documents"
+    )]
+    TooLarge {
+        /// The format's name.
+        format: Cow<'static, str>,
+        /// The limit.
+        bytes: u64,
     },
     /// Too many files are being read. The file may be fine: try again.
     #[error("too many files are being read at the moment; try again later")]
@@ -66,6 +79,14 @@ pub enum ExtractError {
 impl ExtractError {
     pub(super) fn broken(format: &'static str, reason: impl std::fmt::Display) -> Self {
         // Parsers quote input in their messages; a client needs the beginning.
-        Self::Broken { format, reason: reason.to_string().chars().take(200).collect() }
+        Self::Broken { format: format.into(), reason: reason.to_string().chars().take(200).collect() }
+    }
+
+    pub(super) fn too_much(what: &'static str, max: u64) -> Self {
+        Self::TooMuch { what: what.into(), max }
+    }
+
+    pub(super) fn too_deep(what: &'static str, max: usize) -> Self {
+        Self::TooDeep { what: what.into(), max }
     }
 }

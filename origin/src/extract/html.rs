@@ -19,9 +19,6 @@ const HTML_BYTES_MAX: usize = 8 << 20;
 /// Elements inside elements. Real pages stay below 100; the converter recurses.
 const DEPTH_MAX: usize = 512;
 
-/// Seconds for parsing and converting; 8 MiB take about one.
-const SECONDS_MAX: u64 = 20;
-
 /// Seconds for parsing alone, which takes one for 8 MiB; checked between steps of so many bytes.
 const PARSE_SECONDS_MAX: u64 = 10;
 const STEP_BYTES: usize = 4096;
@@ -34,9 +31,9 @@ const NOISE: [&str; 18] = [
 
 pub(super) fn extract(html: String) -> Result<Extracted, ExtractError> {
     if html.len() > HTML_BYTES_MAX {
-        return Err(ExtractError::TooMuch { what: "bytes of HTML", max: HTML_BYTES_MAX as u64 });
+        return Err(ExtractError::too_much("bytes of HTML", HTML_BYTES_MAX as u64));
     }
-    contained("HTML", SECONDS_MAX, move || convert(&html))
+    contained("HTML", || convert(&html))
 }
 
 /// Parses in small steps: the parser's work can grow with the square of the nesting, and a step can be the last.
@@ -50,7 +47,7 @@ fn parse(html: &str) -> Result<Rc<Node>, ExtractError> {
         rest = later;
         parser.process(StrTendril::from_slice(step));
         if Instant::now() > deadline {
-            return Err(ExtractError::TimedOut { format: "HTML", seconds: PARSE_SECONDS_MAX });
+            return Err(ExtractError::TimedOut { format: "HTML".into(), seconds: PARSE_SECONDS_MAX });
         }
     }
     Ok(parser.finish().document)
@@ -95,7 +92,7 @@ fn look_through(tree: &Rc<Node>) -> Result<Found, ExtractError> {
     let mut open = vec![(Rc::clone(tree), 0)];
     while let Some((node, depth)) = open.pop() {
         if depth > DEPTH_MAX {
-            return Err(ExtractError::TooDeep { what: "elements", max: DEPTH_MAX });
+            return Err(ExtractError::too_deep("elements", DEPTH_MAX));
         }
         if let NodeData::Element { name, .. } = &node.data {
             match &*name.local {

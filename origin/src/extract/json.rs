@@ -14,12 +14,12 @@ const DEPTH_MAX: usize = 128;
 
 pub(super) fn extract(text: &str) -> Result<Extracted, ExtractError> {
     if text.len() > JSON_BYTES_MAX {
-        return Err(ExtractError::TooMuch { what: "bytes of JSON", max: JSON_BYTES_MAX as u64 });
+        return Err(ExtractError::too_much("bytes of JSON", JSON_BYTES_MAX as u64));
     }
     let value: Value = serde_json::from_str(text).map_err(|error| {
         // The parser has no name for this error.
         if error.to_string().starts_with("recursion limit") {
-            ExtractError::TooDeep { what: "arrays and objects", max: DEPTH_MAX }
+            ExtractError::too_deep("arrays and objects", DEPTH_MAX)
         } else {
             ExtractError::broken("JSON", error)
         }

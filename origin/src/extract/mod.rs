@@ -10,8 +10,10 @@
 //! | csv      | each row as `column: value` lines, rows separated by blank lines | plain |
 //! | json     | each value as a `path: value` line, elements of a top-level array separated by blank lines | plain |
 //!
-//! Files come from anywhere. Everything here is bounded, and what parses a complicated format runs contained.
+//! Files come from anywhere. A server reads those of complicated formats through a [`Reader`], in a process of its own each:
+//! their parsers cannot be trusted with memory and time that other callers need.
 
+mod confine;
 mod contain;
 mod csv;
 mod decode;
@@ -23,17 +25,21 @@ mod json_lines;
 mod markdown;
 mod pdf;
 mod pdf_check;
+mod reader;
 mod sniff;
 
 use perigee_shared::document::Format;
 use perigee_shared::limits::{DOCUMENT_CHARS_MAX, TITLE_CHARS_MAX};
+use serde::{Deserialize, Serialize};
 
+pub use self::confine::{Bounds, read_confined};
 pub use self::error::ExtractError;
 pub use self::json_lines::{JsonLine, JsonLineError, json_lines};
+pub use self::reader::{Reader, ReaderOptions};
 pub use self::sniff::{is_json_lines, sniff};
 
 /// How a canonical text is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Markup {
     /// Headings, lists, tables and code blocks in Markdown.
     Markdown,
@@ -42,7 +48,7 @@ pub enum Markup {
 }
 
 /// A document as the rest of the origin sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extracted {
     /// What the document calls itself, if it does.
     pub title: Option<String>,
@@ -52,7 +58,7 @@ pub struct Extracted {
     pub markup: Markup,
 }
 
-/// Reads a file. Blocking: usually milliseconds, at most the time limit of the format; call it off the runtime.
+/// Reads a file. Blocking, usually for milliseconds; a hostile PDF may take for ever, and all memory.
 ///
 /// # Errors
 /// What is wrong with the file, in words for whoever sent it.

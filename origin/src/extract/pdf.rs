@@ -7,18 +7,13 @@ use pdf_extract::{ConvertToFmt, Document, PlainTextOutput};
 use super::contain::contained;
 use super::{Bounded, ExtractError, Extracted, Markup, pdf_check};
 
-/// Seconds for one file. A thousand ordinary pages take about ten.
-const SECONDS_MAX: u64 = 60;
-
 pub(super) fn extract(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     if !bytes[..bytes.len().min(1024)].windows(5).any(|five| five == b"%PDF-") {
         return Err(ExtractError::broken("PDF", "it does not begin like one"));
     }
-    let bytes = bytes.to_vec();
-    contained("PDF", SECONDS_MAX, move || {
-        pdf_check::streams(&bytes)?;
-        let mut document = Document::load_mem(&bytes).map_err(broken)?;
-        drop(bytes);
+    contained("PDF", || {
+        pdf_check::streams(bytes)?;
+        let mut document = Document::load_mem(bytes).map_err(broken)?;
         if document.is_encrypted() {
             // Many files are encrypted with the empty password, only to forbid printing.
             document.decrypt("").map_err(|_| ExtractError::Encrypted)?;

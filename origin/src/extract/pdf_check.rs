@@ -37,16 +37,16 @@ pub(super) fn streams(bytes: &[u8]) -> Result<(), ExtractError> {
         if names(b"LZW") {
             let length = memchr::memmem::find(data, b"endstream").unwrap_or(data.len());
             if length > LZW_BYTES_MAX {
-                return Err(ExtractError::TooMuch {
-                    what: "bytes in a stream packed with LZW",
-                    max: LZW_BYTES_MAX as u64,
-                });
+                return Err(ExtractError::too_much(
+                    "bytes in a stream packed with LZW",
+                    LZW_BYTES_MAX as u64,
+                ));
             }
         }
         // Whatever the filters are called: what begins like zlib is unpacked, twice if it was packed twice.
         left = left.saturating_sub(unpacked(data, left));
         if left == 0 {
-            return Err(ExtractError::TooMuch { what: "bytes when unpacked", max: UNPACKED_BYTES_MAX });
+            return Err(ExtractError::too_much("bytes when unpacked", UNPACKED_BYTES_MAX));
         }
     }
     Ok(())
@@ -117,7 +117,7 @@ fn check_ancestors(document: &Document, page: ObjectId) -> Result<(), ExtractErr
             None => return Ok(()),
         }
     }
-    Err(ExtractError::TooDeep { what: "pages", max: DEPTH_MAX })
+    Err(ExtractError::too_deep("pages", DEPTH_MAX))
 }
 
 /// Forms (drawings that pages and other forms draw) must not draw themselves.
@@ -172,7 +172,7 @@ fn depth(
     above: usize,
 ) -> Result<usize, ExtractError> {
     if above > FORMS_DEPTH_MAX {
-        return Err(ExtractError::TooDeep { what: "drawings", max: FORMS_DEPTH_MAX });
+        return Err(ExtractError::too_deep("drawings", FORMS_DEPTH_MAX));
     }
     if let Some(known) = depths.get(&form) {
         return Ok(*known);
@@ -182,7 +182,7 @@ fn depth(
         deepest = deepest.max(1 + depth(*inner, drawn, depths, above + 1)?);
     }
     if above + deepest > FORMS_DEPTH_MAX {
-        return Err(ExtractError::TooDeep { what: "drawings", max: FORMS_DEPTH_MAX });
+        return Err(ExtractError::too_deep("drawings", FORMS_DEPTH_MAX));
     }
     depths.insert(form, deepest);
     Ok(deepest)

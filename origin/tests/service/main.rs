@@ -24,6 +24,8 @@ mod documents;
 #[cfg(test)]
 mod draining;
 #[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod observing;

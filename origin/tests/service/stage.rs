@@ -10,6 +10,7 @@ use perigee_origin::answer::{AnswerOptions, Answers, Upstream, UpstreamOptions, 
 use perigee_origin::config::{Limits, Secret};
 use perigee_origin::corpus::{Corpora, OpenOptions};
 use perigee_origin::embed::{EmbedOptions, Embedder};
+use perigee_origin::extract::Reader;
 use perigee_origin::http::admit::Credentials;
 use perigee_origin::http::{App, Services, server};
 use perigee_origin::telemetry;
@@ -150,6 +151,7 @@ impl Stage {
         let embedder = Embedder::load(EmbedOptions::new(model_dir())).unwrap();
         let options = OpenOptions {
             data_dir: stage.data.path().to_path_buf(),
+            reader: Reader::here(),
             embedder: embedder.clone(),
             on_progress: Arc::new(|_| ()),
         };

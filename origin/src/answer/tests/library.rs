@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::corpus::{Corpora, Corpus, NewDocument, OpenOptions, Progress};
 use crate::embed::Embedder;
+use crate::extract::Reader;
 
 /// A data directory with one corpus.
 pub(super) struct Library {
@@ -22,8 +23,8 @@ impl Library {
     pub(super) async fn new(embedder: &Embedder) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let on_progress = std::sync::Arc::new(|_: Progress<'_>| ());
-        let options =
-            OpenOptions { data_dir: dir.path().to_path_buf(), embedder: embedder.clone(), on_progress };
+        let (data_dir, embedder) = (dir.path().to_path_buf(), embedder.clone());
+        let options = OpenOptions { data_dir, embedder, reader: Reader::here(), on_progress };
         let corpora = Corpora::open(options).await.unwrap();
         let (tenant, name) = (TenantId::new("acme").unwrap(), CorpusName::new("docs").unwrap());
         corpora.create(&tenant, &name).await.unwrap();

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::corpus::{Corpora, Corpus, CorpusError, NewDocument, OpenOptions};
 use crate::embed::{EmbedOptions, Embedder};
+use crate::extract::Reader;
 use crate::retrieve::Retrieved;
 
 pub(super) struct Place {
@@ -31,7 +32,8 @@ pub(super) fn embedder() -> Embedder {
 
 pub(super) async fn open(dir: &Path, embedder: &Embedder) -> Result<Corpora, CorpusError> {
     let on_progress = Arc::new(|_: crate::corpus::Progress<'_>| ());
-    Corpora::open(OpenOptions { data_dir: dir.to_path_buf(), embedder: embedder.clone(), on_progress }).await
+    let (data_dir, embedder, reader) = (dir.to_path_buf(), embedder.clone(), Reader::here());
+    Corpora::open(OpenOptions { data_dir, embedder, reader, on_progress }).await
 }
 
 impl Place {

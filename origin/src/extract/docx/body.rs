@@ -132,7 +132,7 @@ impl Body<'_> {
 
     fn check_nesting(&self) -> Result<(), ExtractError> {
         if self.paragraphs.len() + self.tables.len() >= NESTING_MAX {
-            return Err(ExtractError::TooDeep { what: "tables and text boxes", max: NESTING_MAX });
+            return Err(ExtractError::too_deep("tables and text boxes", NESTING_MAX));
         }
         Ok(())
     }

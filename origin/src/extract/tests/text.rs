@@ -73,7 +73,7 @@ fn a_row_of_csv_becomes_lines_with_the_names_of_its_columns() {
 #[test]
 fn a_table_of_a_million_columns_is_refused() {
     let wide = "a,".repeat(1_000_000);
-    assert_eq!(refusal(Format::Csv, &wide), ExtractError::TooMuch { what: "columns", max: 1_000 });
+    assert_eq!(refusal(Format::Csv, &wide), ExtractError::too_much("columns", 1_000));
     assert!(matches!(refusal(Format::Csv, format!("a,b\n{wide}\n")), ExtractError::TooMuch { .. }));
 }
 
@@ -101,7 +101,9 @@ fn json_becomes_lines_with_paths() {
 
 #[test]
 fn broken_or_deep_json_is_refused() {
-    assert!(matches!(refusal(Format::Json, "{\"a\":"), ExtractError::Broken { format: "JSON", .. }));
+    assert!(
+        matches!(refusal(Format::Json, "{\"a\":"), ExtractError::Broken { format, .. } if format == "JSON")
+    );
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(matches!(refusal(Format::Json, deep), ExtractError::TooDeep { .. }));
 }

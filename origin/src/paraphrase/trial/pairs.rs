@@ -21,6 +21,7 @@ use super::data::{Group, Half, Intended, documents, half_of};
 use crate::answer::{rehearse, search_of};
 use crate::corpus::{Corpora, Corpus, CorpusError, NewDocument, OpenOptions};
 use crate::embed::Embedder;
+use crate::extract::Reader;
 
 /// Documents or questions being worked on at one time.
 const TOGETHER: usize = 16;
@@ -122,6 +123,7 @@ pub(super) async fn of_groups(
     let open = OpenOptions {
         data_dir: dir.path().to_path_buf(),
         embedder: embedder.clone(),
+        reader: Reader::here(),
         on_progress: Arc::new(|_| ()),
     };
     let corpora = Corpora::open(open).await?;

@@ -15,6 +15,7 @@ use crate::answer::evidence::Grounds;
 use crate::answer::{follow_up, search, testing};
 use crate::corpus::{Corpora, Corpus, EmbeddedDocument, OpenOptions, Progress};
 use crate::embed::{DIMENSIONS, Embedder};
+use crate::extract::Reader;
 use crate::retrieve::{QueryVector, Retrieved};
 
 /// Documents at the beginning: enough passages that a new one does not enter every list.
@@ -124,7 +125,8 @@ impl World {
     pub(super) async fn new(embedder: Embedder, dice: &mut Dice) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let on_progress = Arc::new(|_: Progress<'_>| ());
-        let options = OpenOptions { data_dir: dir.path().to_path_buf(), embedder, on_progress };
+        let options =
+            OpenOptions { data_dir: dir.path().to_path_buf(), embedder, reader: Reader::here(), on_progress };
         let corpora = Corpora::open(options).await.unwrap();
         let name = CorpusName::new("docs").unwrap();
         let mut opened = Vec::new();
