@@ -16,6 +16,8 @@ mod passing_on;
 mod purging;
 mod reuse;
 mod streams;
+mod users;
+mod users_keys;
 
 /// Documents that most tests ask about.
 const GUIDE: &[(&str, &str)] = &[
