@@ -10,9 +10,9 @@ use worker::Delay;
 
 use super::holding::Holding;
 use super::keeper::keep_up;
+use crate::Edge;
 use crate::admit::{Admitted, revoked_key};
 use crate::visit::{Visit, now_ms};
-use crate::{Edge, RANDOM};
 
 /// How long a request waits for quota, and how often one looks that waits for another one's question.
 const PATIENCE_MS: u64 = 4_000;
@@ -32,39 +32,40 @@ impl Charge {
     /// Says in the response where the caller stands, as long as this is not settled with it reserved.
     pub(crate) fn tell(&self, visit: &Visit) {
         if let Some(Drawn { holding, who, .. }) = &self.0 {
-            tell_standing(visit, holding, who, None);
+            visit.will_tell_limits(holding.standing(now_ms(), who));
         }
     }
 
     /// It was answered here.
     pub(crate) fn hit(mut self) {
-        self.settle(Outcome::Hit);
+        self.settle(Outcome::Hit, now_ms());
     }
 
     /// It was answered from cache; says in the response where the caller stands afterwards.
     pub(crate) fn hit_and_tell(mut self, visit: &Visit) {
-        if let Some((holding, who)) = self.settle(Outcome::Hit) {
-            tell_standing(visit, &holding, &who, None);
+        let now_ms = now_ms();
+        if let Some((holding, who)) = self.settle(Outcome::Hit, now_ms) {
+            visit.will_tell_limits(holding.standing(now_ms, &who));
         }
     }
 
     /// It was answered by an origin and took so many tokens.
     pub(crate) fn miss(mut self, tokens: u64) {
-        self.settle(Outcome::Miss { tokens });
+        self.settle(Outcome::Miss { tokens }, now_ms());
     }
 
     /// It ran, and nobody can say how many tokens it took: all that were reserved count as used.
     pub(crate) fn reserved(mut self) {
         let tokens = self.0.as_ref().map_or(0, |drawn| drawn.tokens_max);
-        self.settle(Outcome::Miss { tokens });
+        self.settle(Outcome::Miss { tokens }, now_ms());
     }
 
-    fn settle(&mut self, outcome: Outcome) -> Option<(Rc<Holding>, Who)> {
+    fn settle(&mut self, outcome: Outcome, now_ms: u64) -> Option<(Rc<Holding>, Who)> {
         let Drawn { holding, who, ticket, tokens_max: _ } = self.0.take()?;
         {
             let mut purse = holding.purse.borrow_mut();
             let actual = purse.limits().actual(outcome);
-            purse.settle(now_ms(), ticket, actual);
+            purse.settle(now_ms, ticket, actual);
         }
         Some((holding, who))
     }
@@ -72,7 +73,9 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.settle(Outcome::Nothing);
+        if self.0.is_some() {
+            self.settle(Outcome::Nothing, now_ms());
+        }
     }
 }
 
@@ -89,16 +92,12 @@ pub(crate) async fn charge(
     if !edge.config.quotas {
         return Ok(Charge(None));
     }
-    let holding = {
-        let random = RANDOM.with(Rc::clone);
-        let tenant = &admitted.caller.tenant;
-        edge.holdings.borrow_mut().of(tenant, admitted.tier.as_ref(), &edge.config, &random)
-    };
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, admitted.tier.as_ref(), &edge.config);
     let who = Who { key: admitted.subject, user: None, network: visit.network(&edge.config)? };
-    let give_up_ms = now_ms() + PATIENCE_MS;
+    let began_ms = now_ms();
+    let mut now_ms = began_ms;
     let mut waited = false;
     loop {
-        let now_ms = now_ms();
         let draw = {
             let mut purse = holding.purse.borrow_mut();
             let cost = purse.limits().cost(tokens_max);
@@ -121,13 +120,14 @@ pub(crate) async fn charge(
                 keep_up(edge, visit, &holding, now_ms);
                 return Err(refused(visit, &holding, &who, refusal));
             }
-            Draw::Wait if now_ms >= give_up_ms => {
+            Draw::Wait if now_ms.saturating_sub(began_ms) >= PATIENCE_MS => {
                 let refusal = Refusal { reason: Reason::Unreachable, retry_after_ms: Some(1_000) };
                 return Err(refused(visit, &holding, &who, refusal));
             }
             Draw::Wait => {
                 waited = true;
                 wait(edge, visit, &holding, now_ms).await?;
+                now_ms = crate::visit::now_ms();
             }
         }
     }
@@ -160,14 +160,9 @@ fn refused(visit: &Visit, holding: &Holding, who: &Who, refusal: Refusal) -> Pro
             ProblemKind::QuotaUnknown
         }
     };
-    tell_standing(visit, holding, who, Some(&refusal));
-    Problem::new(kind, refusal.to_string())
-}
-
-/// What every response to this request says about its caller's limits.
-fn tell_standing(visit: &Visit, holding: &Holding, who: &Who, refusal: Option<&Refusal>) {
-    for Field { name, value } in fields(&[], refusal) {
+    for Field { name, value } in fields(&[], Some(&refusal)) {
         visit.will_tell(name, value);
     }
     visit.will_tell_limits(holding.standing(now_ms(), who));
+    Problem::new(kind, refusal.to_string())
 }

@@ -11,11 +11,11 @@ use perigee_shared::key::KeyHash;
 use quick_cache::unsync::Cache;
 use worker::Env;
 
+use crate::RANDOM;
 use crate::config::Config;
 use crate::ledger::protocol::{Command, Lease};
 use crate::ledger::{Unreachable, call, default_settings, limits};
 use crate::respond::headers_json;
-use crate::trace::Random;
 use crate::visit::now_ms;
 
 /// Tenants that an isolate holds quota of. What is held of one that is driven out lapses, and counts as used.
@@ -63,7 +63,6 @@ impl Holdings {
         tenant: &TenantId,
         tier: Option<&TierName>,
         config: &Config,
-        random: &Random,
     ) -> Rc<Holding> {
         if let Some(holding) = self.0.get(tenant) {
             return Rc::clone(holding);
@@ -72,7 +71,8 @@ impl Holdings {
             Some(tier) => TenantSettings { tier: tier.clone(), limits: Overrides::default() },
             None => default_settings(config),
         };
-        let purse = Purse::new(IsolateId::from_random(random.number()), limits(&settings, config));
+        let isolate = IsolateId::from_random(RANDOM.with(|random| random.number()));
+        let purse = Purse::new(isolate, limits(&settings, config));
         let holding = Rc::new(Holding {
             tenant: tenant.clone(),
             purse: RefCell::new(purse),

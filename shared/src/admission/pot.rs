@@ -232,14 +232,15 @@ impl Pot {
         let unused = |units: u64| limit.most().saturating_sub(units);
         let with_ledger = match (self.free, limit) {
             (Some((free, at_ms)), Limit::Rate(rate)) => {
-                let back = u128::from(now_ms.saturating_sub(at_ms)) * u128::from(rate.units())
-                    / u128::from(rate.period_ms());
-                free.saturating_add(u64::try_from(back).unwrap_or(u64::MAX))
+                // Where this saturates it is more than any burst.
+                free.saturating_add(
+                    now_ms.saturating_sub(at_ms).saturating_mul(rate.units()) / rate.period_ms(),
+                )
             }
             (Some((free, _)), Limit::Concurrent(_) | Limit::Monthly(_)) => free,
             (None, _) => unused(self.balance),
         };
-        (with_ledger + self.balance).saturating_sub(self.owed + self.owed_reporting).min(unused(self.held))
+        with_ledger.saturating_add(self.balance).saturating_sub(self.owed + self.owed_reporting).min(unused(self.held))
     }
 }
 
