@@ -65,7 +65,13 @@ pub(crate) async fn manage(
         (AdminRoute::Settings, _) => {
             send(visit, 200, &ask(Command::Settings).await.and_then(typed::<TenantSettings>)?)
         }
-        (AdminRoute::Keys, Method::Post) => create_key(edge, visit, tenant, read(visit).await?, by).await,
+        (AdminRoute::Keys, Method::Post) => {
+            let made_as: CreateKey = read(visit).await?;
+            if made_as.tier.is_some() {
+                manager.check_operator()?;
+            }
+            create_key(edge, visit, tenant, made_as, by).await
+        }
         (AdminRoute::Keys, _) => send(visit, 200, &ask(Command::Keys).await.and_then(typed::<KeyList>)?),
         (AdminRoute::Key(id), Method::Delete) => {
             let command = Command::RevokeKey { id: id.clone(), by };
@@ -96,9 +102,7 @@ impl Manager {
     fn check_operator(&self) -> Result<(), Problem> {
         match self {
             Self::Operator => Ok(()),
-            Self::Key(_) => {
-                Err(Problem::new(ProblemKind::MissingScope, "only the operator changes a tenant's settings"))
-            }
+            Self::Key(_) => Err(Problem::new(ProblemKind::MissingScope, "only the operator changes limits")),
         }
     }
 }

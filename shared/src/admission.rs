@@ -35,6 +35,6 @@ pub use rate::{InvalidRate, Rate};
 pub use rows::{Row, UnreadableRow};
 pub use subject::{CounterId, Dimension, InvalidSubject, Measure, Subject, Who};
 pub use tier::{
-    Allowance, CoolOff, Cost, InvalidLimits, Limit, Limits, Outcome, Overrides, Price, Tier, Tiers,
-    Unreachable,
+    Allowance, CoolOff, Cost, InvalidLimits, KeyLimits, Limit, Limits, Outcome, Overrides, Price, Tier,
+    Tiers, Unreachable,
 };

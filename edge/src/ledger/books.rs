@@ -7,9 +7,10 @@ use perigee_shared::admin::{
     AuditAction, AuditEntry, AuditPage, KeySummary, LimitUsage, TenantSettings, UsageReport,
 };
 use perigee_shared::admission::{
-    Ask, CounterId, Dimension, Ledger as Quota, Limit, Limits, Measure, Overrides, Subject, Tiers, Usage,
+    Ask, CounterId, Dimension, Ledger as Quota, Limit, Limits, Measure, Overrides, Subject, Tier, Tiers,
+    Usage,
 };
-use perigee_shared::id::{KeyId, TenantId};
+use perigee_shared::id::{KeyId, TenantId, TierName};
 use perigee_shared::key::KeyHash;
 use perigee_shared::problem::{Problem, ProblemKind};
 use serde::Serialize;
@@ -127,7 +128,7 @@ impl Books {
     ) -> Result<TenantSettings, Failure> {
         let limits = check(&settings, &config.tiers)?;
         self.tables.set_fact("settings", &settings)?;
-        self.publish(&format!("tenant:{}", self.tenant), Some(&settings), None)?;
+        self.publish(&settings_name(&self.tenant), Some(&settings), None)?;
         self.next_version()?;
         self.quota.borrow_mut().set_limits(limits);
         self.settings.replace(settings.clone());
@@ -244,7 +245,12 @@ fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
     }
 }
 
-pub(crate) fn default_settings(config: &Config) -> TenantSettings {
+/// The name under which a tenant's settings are published.
+pub(crate) fn settings_name(tenant: &TenantId) -> String {
+    format!("tenant:{tenant}")
+}
+
+fn default_settings(config: &Config) -> TenantSettings {
     TenantSettings { tier: config.tier_default.clone(), limits: Overrides::default() }
 }
 
@@ -258,10 +264,17 @@ pub(crate) fn limits(settings: &TenantSettings, config: &Config) -> Limits {
 }
 
 fn check(settings: &TenantSettings, tiers: &Tiers) -> Result<Limits, Problem> {
-    let invalid = |why: String| Problem::new(ProblemKind::InvalidRequest, why);
-    let tier = tiers.get(settings.tier.as_str()).ok_or_else(|| {
+    let tier = find_tier(&settings.tier, tiers)?;
+    Limits::resolve(tier, &settings.limits)
+        .map_err(|e| Problem::new(ProblemKind::InvalidRequest, e.to_string()))
+}
+
+/// # Errors
+/// 400: there is none of this name.
+pub(super) fn find_tier<'t>(name: &TierName, tiers: &'t Tiers) -> Result<&'t Tier, Problem> {
+    tiers.get(name.as_str()).ok_or_else(|| {
         let names: Vec<&str> = tiers.names().collect();
-        invalid(format!("there is no such tier, but {}", names.join(", ")))
-    })?;
-    Limits::resolve(tier, &settings.limits).map_err(|e| invalid(e.to_string()))
+        let detail = format!("there is no such tier, but {}", names.join(", "));
+        Problem::new(ProblemKind::InvalidRequest, detail)
+    })
 }

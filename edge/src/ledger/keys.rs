@@ -2,13 +2,14 @@
 //! trail, what the key-value store must learn of it and, where a key ends, the news for every isolate.
 
 use perigee_shared::admin::{AuditAction, CreateKey, KeyList, KeySummary, PreviousKey};
+use perigee_shared::admission::Tiers;
 use perigee_shared::id::KeyId;
 use perigee_shared::key::{KeyHash, KeyRecord};
 use perigee_shared::limits::KEYS_PER_TENANT_MAX;
 use perigee_shared::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
-use super::books::{Books, Failure};
+use super::books::{Books, Failure, find_tier};
 use super::protocol::{By, Digits};
 use super::tables::{json_text, number, to_number};
 
@@ -28,8 +29,12 @@ impl Books {
         digits: Digits,
         by: &By,
         now_s: u64,
+        tiers: &Tiers,
     ) -> Result<KeySummary, Failure> {
         made_as.check(now_s).map_err(|e| Problem::new(ProblemKind::InvalidRequest, e.to_string()))?;
+        if let Some(tier) = &made_as.tier {
+            find_tier(tier, tiers)?;
+        }
         let live = self.tables.rows("SELECT count(*) FROM keys WHERE is_live = 1", Vec::new())?;
         if to_number(live.first().and_then(|row| row.first())) >= KEYS_PER_TENANT_MAX as u64 {
             let detail = format!("it has {KEYS_PER_TENANT_MAX}: revoke some");
@@ -148,11 +153,12 @@ impl Books {
 
     fn publish_key(&self, hash: KeyHash, kept: &Kept, expires_at_s: Option<u64>) -> Result<(), Failure> {
         let KeySummary { id, made_as, .. } = &kept.summary;
-        let CreateKey { name: _, kind: _, corpora, audience, scopes, expires_at_s: _, web_origins } = made_as;
+        let CreateKey { name: _, kind: _, tier, corpora, audience, scopes, expires_at_s: _, web_origins } =
+            made_as;
         let record = KeyRecord {
             id: Some(id.clone()),
             tenant: self.tenant.clone(),
-            tier: Some(self.settings.borrow().tier.clone()),
+            tier: tier.clone(),
             corpora: corpora.clone(),
             audience: audience.clone(),
             scopes: scopes.clone(),

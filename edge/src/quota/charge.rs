@@ -92,7 +92,7 @@ pub(crate) async fn charge(
     if !edge.config.quotas {
         return Ok(Charge(None));
     }
-    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, admitted.tier.as_ref(), &edge.config);
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
     let who = Who { key: admitted.subject, user: None, network: visit.network(&edge.config)? };
     let began_ms = now_ms();
     let mut now_ms = began_ms;
@@ -101,6 +101,9 @@ pub(crate) async fn charge(
         let draw = {
             let mut purse = holding.purse.borrow_mut();
             let cost = purse.limits().cost(tokens_max);
+            if let Some(limits) = admitted.key_limits {
+                purse.set_key_limits(admitted.subject, limits);
+            }
             if waited { purse.draw_again(now_ms, &who, cost) } else { purse.draw(now_ms, &who, cost) }
         };
         match draw {

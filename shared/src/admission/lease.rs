@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::subject::{CounterId, Dimension, Subject};
+use super::tier::Limit;
 
 /// Milliseconds that an isolate uses a lease, by its own clock, from before it asked. Also the age that news
 /// carried by grants (revoked keys, settings) can reach.
@@ -62,6 +63,9 @@ pub struct AskLine {
     pub want: u64,
     /// Requests refused by this limit since the acknowledged ask.
     pub refused: u64,
+    /// The counter's limit, where it is not the tenant's settings that give it: of a key with a tier of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Limit>,
 }
 
 /// The ledger's answer to an [`Ask`].

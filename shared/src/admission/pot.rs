@@ -137,7 +137,7 @@ impl Pot {
     }
 
     /// The line that reports this pot and asks for more, if there is something to say.
-    pub(super) fn report(&mut self, id: CounterId, limit: Limit, at: AskTime) -> Option<AskLine> {
+    pub(super) fn report(&mut self, id: CounterId, limit: Limit, own: bool, at: AskTime) -> Option<AskLine> {
         if at.give_back {
             // Whoever waited has gone.
             self.need = 0;
@@ -151,7 +151,9 @@ impl Pot {
         }
         let holding = self.balance + self.held;
         let says = self.spent + self.refused + need + want > 0 || self.told != holding || self.lost;
-        let line = AskLine { counter: id, spent: self.spent, holding, need, want, refused: self.refused };
+        let own = own.then_some(limit);
+        let line =
+            AskLine { counter: id, spent: self.spent, holding, need, want, refused: self.refused, own };
         (self.need, self.drawn, self.taken) = (0, 0, 0);
         self.peak = self.held;
         self.owed_reporting += std::mem::take(&mut self.owed);
@@ -240,7 +242,10 @@ impl Pot {
             (Some((free, _)), Limit::Concurrent(_) | Limit::Monthly(_)) => free,
             (None, _) => unused(self.balance),
         };
-        with_ledger.saturating_add(self.balance).saturating_sub(self.owed + self.owed_reporting).min(unused(self.held))
+        with_ledger
+            .saturating_add(self.balance)
+            .saturating_sub(self.owed + self.owed_reporting)
+            .min(unused(self.held))
     }
 }
 

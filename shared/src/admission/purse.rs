@@ -10,7 +10,7 @@ use super::gcra::Gcra;
 use super::lease::{Ask, AskLine, Grant, IsolateId, LEASE_MS};
 use super::pot::{AskTime, Attempt, Pot, Verdict};
 use super::subject::{CounterId, Dimension, Measure, Subject, Who};
-use super::tier::{Cost, Limit, Limits, Unreachable};
+use super::tier::{Cost, KeyLimits, Limit, Limits, Unreachable};
 
 /// Milliseconds after which a lease in use is renewed, well before it ends.
 const RENEW_MS: u64 = 11_000;
@@ -90,6 +90,8 @@ struct Outage {
 struct Account {
     pots: [Pot; 4],
     blocked_until_ms: u64,
+    /// Of a key with a tier of its own.
+    own: Option<KeyLimits>,
 }
 
 /// Whether a request may run.
@@ -181,6 +183,12 @@ impl Purse {
         }
     }
 
+    /// Says what a key may use whose tier is not its tenant's; to be said before each of its draws, because what nobody
+    /// draws from is forgotten.
+    pub fn set_key_limits(&mut self, key: Subject, limits: KeyLimits) {
+        self.accounts.entry((Dimension::Key, key)).or_default().own = Some(limits);
+    }
+
     /// Reserves what a request may cost, in every counter it touches or in none.
     pub fn draw(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
         self.try_to_draw(now_ms, who, cost, Attempt::First)
@@ -204,7 +212,13 @@ impl Purse {
             (Judged::Lacks, Some(outage)) => self.draw_allowance(now_ms, outage, who, cost),
             (Judged::Lacks, None) => {
                 self.waiting = true;
-                self.each_pot(who, |id, pot| pot.wait_for(cost.of(id.measure), attempt));
+                self.each_pot(who, |id, limit, pot| {
+                    let cost = cost.of(id.measure);
+                    // Nothing is lent for what is refused anyway.
+                    if cost <= limit.most() {
+                        pot.wait_for(cost, attempt);
+                    }
+                });
                 Draw::Wait
             }
             (Judged::Refused(refusal), _) => {
@@ -223,7 +237,7 @@ impl Purse {
         }
         self.running = self.running.saturating_sub(1);
         (self.used_ms, self.given_back) = (now_ms, false);
-        self.each_pot(&ticket.who, |id, pot| {
+        self.each_pot(&ticket.who, |id, _, pot| {
             pot.settle(id.measure, ticket.cost.of(id.measure), actual.of(id.measure));
         });
     }
@@ -239,9 +253,10 @@ impl Purse {
         let at = AskTime { now_ms, elapsed_ms: now_ms.saturating_sub(self.asked_ms), give_back };
         let mut lines = Vec::new();
         for (&(dimension, subject), account) in &mut self.accounts {
-            for (measure, limit) in self.limits.of(dimension) {
+            let Account { pots, own, .. } = account;
+            for (measure, limit) in self.limits.of(dimension, own.as_ref()) {
                 let id = CounterId { dimension, subject, measure };
-                lines.extend(account.pots[measure as usize].report(id, limit, at));
+                lines.extend(pots[measure as usize].report(id, limit, own.is_some(), at));
             }
         }
         self.seq += 1;
@@ -320,7 +335,8 @@ impl Purse {
     pub fn standing(&self, now_ms: u64, who: &Who) -> impl Iterator<Item = Standing> {
         accounts_of(who).flat_map(move |(dimension, subject)| {
             let account = self.accounts.get(&(dimension, subject));
-            self.limits.of(dimension).map(move |(measure, limit)| {
+            let own = account.and_then(|account| account.own.as_ref());
+            self.limits.of(dimension, own).map(move |(measure, limit)| {
                 let pot = account.map_or_else(Pot::default, |account| account.pots[measure as usize]);
                 let left = pot.left(limit, now_ms);
                 Standing { dimension, measure, limit, left, resets_ms: limit.resets_ms(left, now_ms) }
@@ -336,7 +352,8 @@ impl Purse {
             if blocked_ms > 0 {
                 return Judged::Refused(Refusal::after(Reason::CoolingOff, blocked_ms));
             }
-            for (measure, limit) in self.limits.of(dimension) {
+            let own = account.and_then(|account| account.own.as_ref());
+            for (measure, limit) in self.limits.of(dimension, own) {
                 let id = CounterId { dimension, subject, measure };
                 let pot = account.map_or_else(Pot::default, |account| account.pots[measure as usize]);
                 let reason = Reason::Limit(dimension, measure);
@@ -344,6 +361,8 @@ impl Purse {
                     Verdict::Fits => {}
                     Verdict::Lacks => judged = Judged::Lacks,
                     Verdict::Dry(dry_ms) => return Judged::Refused(Refusal::after(reason, dry_ms)),
+                    // Without a lease the limits may be others by now, or not even known.
+                    Verdict::Never if self.live.is_none() && self.outage.is_none() => judged = Judged::Lacks,
                     Verdict::Never => return Judged::Refused(Refusal { reason, retry_after_ms: None }),
                 }
             }
@@ -353,7 +372,7 @@ impl Purse {
 
     fn take(&mut self, now_ms: u64, who: &Who, cost: Cost, by_allowance: bool) -> Ticket {
         let mut low = false;
-        self.each_pot(who, |id, pot| {
+        self.each_pot(who, |id, _, pot| {
             pot.take(cost.of(id.measure));
             low |= pot.runs_low(id, now_ms);
         });
@@ -381,20 +400,20 @@ impl Purse {
     fn note_refusal(&mut self, who: &Who, cost: Cost, reason: Reason) {
         self.abused |=
             matches!(reason, Reason::Limit(Dimension::Network, _)) && self.limits.cool_off.is_some();
-        self.each_pot(who, |id, pot| {
+        self.each_pot(who, |id, _, pot| {
             pot.refuse(cost.of(id.measure), reason == Reason::Limit(id.dimension, id.measure));
         });
     }
 
-    fn each_pot(&mut self, who: &Who, mut visit: impl FnMut(CounterId, &mut Pot)) {
+    fn each_pot(&mut self, who: &Who, mut visit: impl FnMut(CounterId, Limit, &mut Pot)) {
         for (dimension, subject) in accounts_of(who) {
-            let mut limits = self.limits.of(dimension).peekable();
-            if limits.peek().is_none() {
+            let unlimited = self.limits.of(dimension, None).next().is_none();
+            if unlimited && !self.accounts.contains_key(&(dimension, subject)) {
                 continue;
             }
-            let account = self.accounts.entry((dimension, subject)).or_default();
-            for (measure, _) in limits {
-                visit(CounterId { dimension, subject, measure }, &mut account.pots[measure as usize]);
+            let Account { pots, own, .. } = self.accounts.entry((dimension, subject)).or_default();
+            for (measure, limit) in self.limits.of(dimension, own.as_ref()) {
+                visit(CounterId { dimension, subject, measure }, limit, &mut pots[measure as usize]);
             }
         }
     }
