@@ -59,6 +59,10 @@ impl Admitted {
         self.id.as_ref().map_or_else(|| format!("key:{}", self.hash), ToString::to_string)
     }
 
+    pub(crate) const fn is_publishable(&self) -> bool {
+        self.web_origins.is_some()
+    }
+
     /// # Errors
     /// 401 when the key's time is over; 403 when it may not be used on the page that uses it.
     fn check_use(&self, visit: &Visit) -> Result<(), Problem> {

@@ -43,7 +43,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::{Context, Env, event};
 
-use crate::admin::manage;
+use crate::admin::{PACES_MAX, Paces, manage};
 use crate::admit::{KeyMemory, admit};
 use crate::answer_index::Indexes;
 use crate::ask::create_chat_completion;
@@ -66,6 +66,7 @@ struct Edge {
     keys: RefCell<KeyMemory>,
     holdings: RefCell<Holdings>,
     usage: RefCell<Reports>,
+    managed: RefCell<Paces>,
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
     indexes: RefCell<Indexes>,
@@ -93,6 +94,7 @@ impl Edge {
             keys: RefCell::new(KeyMemory::new()),
             holdings: RefCell::new(Holdings::new()),
             usage: RefCell::new(Reports::new(REPORTS_MAX)),
+            managed: RefCell::new(Paces::new(PACES_MAX)),
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
             indexes: RefCell::new(Indexes::new()),

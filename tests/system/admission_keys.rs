@@ -307,6 +307,7 @@ async fn a_publishable_key_works_on_its_own_sites_and_nowhere_else() -> Result<(
     assert_eq!(refused.header("access-control-allow-origin"), SITE);
 
     here.get("/v1/corpora/docs/documents").await?.expect(403)?;
+    here.get("/v1/usage").await?.expect(403)?;
     for stranger in
         ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"]
     {

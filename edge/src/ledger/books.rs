@@ -1,7 +1,6 @@
 //! What a ledger knows, in memory and in its tables: settings, keys, news, audit trail, quota.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 use perigee_shared::admin::{
     AuditAction, AuditEntry, AuditPage, KeySummary, LimitUsage, TenantSettings, UsageReport,
@@ -17,7 +16,6 @@ use serde::Serialize;
 
 use super::protocol::{By, Lease};
 use super::tables::{Tables, Value, json_text, number, to_number};
-use crate::admit::account_of;
 use crate::config::Config;
 
 /// Seconds for which the end of a key is told to isolates. Longer than any of them believes a record
@@ -71,8 +69,10 @@ impl Books {
             [Value::String(name), Value::String(text)] => Some((name.as_str(), text.as_str())),
             _ => None,
         });
-        let quota = Quota::restore(limits, rows)
-            .map_err(|e| worker::Error::RustError(format!("the ledger of {tenant}: {e}")))?;
+        let (quota, unreadable) = Quota::restore(limits, rows);
+        if !unreadable.is_empty() {
+            worker::console_error!("the ledger of {tenant} can't read its rows {}", unreadable.join(", "));
+        }
         let version = tables.fact("version")?.unwrap_or(1);
         let (settings, quota) = (RefCell::new(settings), RefCell::new(quota));
         Ok(Self {
@@ -102,8 +102,6 @@ impl Books {
 
     /// Where the tenant's and its keys' counters stand.
     pub(super) fn usage(&self, now_ms: u64) -> Result<UsageReport, Failure> {
-        let ids: BTreeMap<Subject, KeyId> =
-            self.keys()?.data.into_iter().map(|key| (account_of(&key.id), key.id)).collect();
         let mut quota = self.quota.borrow_mut();
         quota.lapse(now_ms);
         let tenant = Measure::ALL.into_iter().filter_map(|measure| {
@@ -111,9 +109,17 @@ impl Books {
             quota.usage_of(now_ms, counter)
         });
         let keys = quota.usage(now_ms).filter(|usage| usage.counter.dimension == Dimension::Key);
-        let data = tenant.chain(keys).map(|usage| limit_usage(usage, &ids)).collect();
+        let data: Vec<Usage> = tenant.chain(keys).collect();
         drop(quota);
         self.keep_quota()?;
+        let named = |usage: Usage| {
+            let key = match usage.counter.dimension {
+                Dimension::Key => self.id_of(usage.counter.subject)?,
+                Dimension::Network | Dimension::User | Dimension::Tenant => None,
+            };
+            Ok(limit_usage(usage, key))
+        };
+        let data = data.into_iter().map(named).collect::<Result<_, Failure>>()?;
         Ok(UsageReport { tenant: self.tenant.clone(), tier: self.settings.borrow().tier.clone(), data })
     }
 
@@ -224,9 +230,15 @@ impl Books {
     }
 }
 
-fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
-    let Usage { counter: CounterId { dimension, subject, measure }, limit, spent, on_lease, free, resets_ms } =
-        usage;
+fn limit_usage(usage: Usage, key: Option<KeyId>) -> LimitUsage {
+    let Usage {
+        counter: CounterId { dimension, subject: _, measure },
+        limit,
+        spent,
+        on_lease,
+        free,
+        resets_ms,
+    } = usage;
     let scale = measure.scale();
     let (most, window_s) = match limit {
         Limit::Rate(rate) => (rate.units(), Some(rate.period_ms() / 1_000)),
@@ -234,7 +246,7 @@ fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
     };
     LimitUsage {
         of: dimension,
-        key: ids.get(&subject).cloned(),
+        key,
         measure,
         limit: most / scale,
         window_s,

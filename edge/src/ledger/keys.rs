@@ -2,7 +2,7 @@
 //! trail, what the key-value store must learn of it and, where a key ends, the news for every isolate.
 
 use perigee_shared::admin::{AuditAction, CreateKey, KeyList, KeySummary, PreviousKey};
-use perigee_shared::admission::Tiers;
+use perigee_shared::admission::{Subject, Tiers};
 use perigee_shared::id::KeyId;
 use perigee_shared::key::{KeyHash, KeyRecord};
 use perigee_shared::limits::KEYS_PER_TENANT_MAX;
@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::books::{Books, Failure, find_tier};
 use super::protocol::{By, Digits};
 use super::tables::{json_text, number, to_number};
+use crate::admit::account_of;
+
+/// How long a key that has ended stays in the list.
+const ENDED_S_MAX: u64 = 90 * 24 * 3_600;
 
 /// A key as the ledger keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +39,10 @@ impl Books {
         if let Some(tier) = &made_as.tier {
             find_tier(tier, tiers)?;
         }
-        let live = self.tables.rows("SELECT count(*) FROM keys WHERE is_live = 1", Vec::new())?;
+        self.forget_ended(now_s)?;
+        let valid = "SELECT count(*) FROM keys WHERE is_live = 1 AND \
+             coalesce(json_extract(text, '$.summary.expires_at_s') > ?, 1)";
+        let live = self.tables.rows(valid, vec![number(now_s)])?;
         if to_number(live.first().and_then(|row| row.first())) >= KEYS_PER_TENANT_MAX as u64 {
             let detail = format!("it has {KEYS_PER_TENANT_MAX}: revoke some");
             return Err(Problem::new(ProblemKind::TooManyKeys, detail).into());
@@ -148,7 +155,24 @@ impl Books {
     fn keep(&self, kept: &Kept) -> Result<(), Failure> {
         let is_live = u64::from(kept.summary.revoked_at_s.is_none());
         let values = vec![kept.summary.id.as_str().into(), number(is_live), json_text(kept)?];
-        Ok(self.tables.write("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", values)?)
+        self.tables.write("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", values)?;
+        let account =
+            vec![String::from(account_of(&kept.summary.id)).into(), kept.summary.id.as_str().into()];
+        Ok(self.tables.write("INSERT OR REPLACE INTO accounts VALUES (?, ?)", account)?)
+    }
+
+    /// The key whose account this is, if it is one of the ledger's.
+    pub(super) fn id_of(&self, account: Subject) -> Result<Option<KeyId>, Failure> {
+        let query = "SELECT json_quote(id) FROM accounts WHERE subject = ?";
+        Ok(self.tables.json(query, vec![String::from(account).into()])?)
+    }
+
+    /// Keys that ended long ago leave the list; the audit trail still tells of them.
+    fn forget_ended(&self, now_s: u64) -> Result<(), Failure> {
+        let ended = "coalesce(json_extract(text, '$.summary.revoked_at_s'), json_extract(text, '$.summary.expires_at_s'))";
+        let before = now_s.saturating_sub(ENDED_S_MAX);
+        self.tables.write(&format!("DELETE FROM keys WHERE {ended} < ?"), vec![number(before)])?;
+        Ok(self.tables.write("DELETE FROM accounts WHERE id NOT IN (SELECT id FROM keys)", Vec::new())?)
     }
 
     fn publish_key(&self, hash: KeyHash, kept: &Kept, expires_at_s: Option<u64>) -> Result<(), Failure> {

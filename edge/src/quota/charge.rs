@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use perigee_shared::admission::{Draw, Field, Measure, Outcome, Reason, Refusal, Ticket, Who, fields};
+use perigee_shared::admission::{
+    Draw, Field, Listening, Measure, Outcome, Reason, Refusal, Ticket, Who, fields,
+};
 use perigee_shared::header::QUOTA;
 use perigee_shared::problem::{Problem, ProblemKind};
 use worker::Delay;
@@ -90,6 +92,7 @@ pub(crate) async fn charge(
     tokens_max: u64,
 ) -> Result<Charge, Problem> {
     if !edge.config.quotas {
+        check_key(edge, visit, admitted).await?;
         return Ok(Charge(None));
     }
     let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
@@ -134,6 +137,27 @@ pub(crate) async fn charge(
             }
         }
     }
+}
+
+/// Whether the key is still valid, as far as its tenant's ledger can be reached. Draws nothing: neither a spent budget nor
+/// limits that are switched off are in the way.
+///
+/// # Errors
+/// 401 revoked key.
+pub(crate) async fn check_key(edge: &Rc<Edge>, visit: &Visit, admitted: &Admitted) -> Result<(), Problem> {
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
+    let began_ms = now_ms();
+    let mut now_ms = began_ms;
+    loop {
+        let listening = holding.purse.borrow_mut().listen(now_ms);
+        if listening != Listening::Wait || now_ms.saturating_sub(began_ms) >= PATIENCE_MS {
+            break;
+        }
+        wait(edge, visit, &holding, now_ms).await?;
+        now_ms = crate::visit::now_ms();
+    }
+    keep_up(edge, visit, &holding, now_ms);
+    if holding.is_revoked(&admitted.hash) { Err(revoked_key()) } else { Ok(()) }
 }
 
 /// Asks the ledger; or, where another request does that already, waits a moment. Nobody may wait for what another request

@@ -2,7 +2,7 @@
 //!
 //! An isolate has one ask on the way at a time. It numbers them, and says which answer it last received, so
 //! that the ledger can tell a repeated report from a new one: whatever is lost on the way, spending is
-//! counted once.
+//! counted once. While a release is rolled out, an isolate and a ledger may be of two: what one does not know, it ignores.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,6 @@ impl IsolateId {
 
 /// What an isolate reports and wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Ask {
     pub isolate: IsolateId,
     /// Counts the isolate's leases: a new one begins when the last was not renewed in time.
@@ -50,7 +49,6 @@ pub struct Ask {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AskLine {
     pub counter: CounterId,
     /// Units spent since the acknowledged ask.
@@ -70,7 +68,6 @@ pub struct AskLine {
 
 /// The ledger's answer to an [`Ask`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Grant {
     pub generation: u32,
     pub seq: u32,
@@ -82,7 +79,6 @@ pub struct Grant {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct GrantLine {
     pub counter: CounterId,
     pub granted: u64,
@@ -94,7 +90,6 @@ pub struct GrantLine {
 
 /// Somebody who is kept out for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Blocked {
     pub dimension: Dimension,
     pub subject: Subject,

@@ -31,6 +31,9 @@ const COUNTERS_MAX: usize = 50_000;
 /// How often counters that are as good as new are forgotten.
 const SWEEP_MS: u64 = 60_000;
 
+/// And at most so often when there is no room for another one.
+const FULL_SWEEP_MS: u64 = 1_000;
+
 /// Networks that are told to isolates as kept out.
 const BLOCKED_MAX: usize = 256;
 
@@ -41,6 +44,8 @@ pub struct Ledger {
     pub(super) counters: BTreeMap<CounterId, Counter>,
     pub(super) leases: BTreeMap<IsolateId, Lease>,
     pub(super) abuse: BTreeMap<Subject, Abuse>,
+    /// What was on lease by leases that nobody knows any more.
+    lost: BTreeMap<CounterId, u64>,
     seen_ms: u64,
     swept_ms: u64,
     pub(super) changed: Changed,
@@ -110,6 +115,7 @@ impl Ledger {
             counters: BTreeMap::new(),
             leases: BTreeMap::new(),
             abuse: BTreeMap::new(),
+            lost: BTreeMap::new(),
             seen_ms: 0,
             swept_ms: 0,
             changed: Changed::default(),
@@ -160,7 +166,25 @@ impl Ledger {
         for isolate in silent {
             self.lapse_lease(now_ms, isolate);
         }
+        for (id, held) in std::mem::take(&mut self.lost) {
+            self.count_as_spent(now_ms, id, held);
+        }
         self.leases.values().map(|lease| lease.until_ms).min()
+    }
+
+    /// Compares what counters say is on lease with what leases hold.
+    pub(super) fn find_lost(&mut self) {
+        let mut held: BTreeMap<CounterId, u64> = BTreeMap::new();
+        for (id, entry) in self.leases.values().flat_map(|lease| &lease.entries) {
+            *held.entry(*id).or_default() += entry.held;
+        }
+        for (id, counter) in &mut self.counters {
+            let known = held.remove(id).unwrap_or(0);
+            if counter.on_lease > known {
+                self.lost.insert(*id, counter.on_lease - known);
+            }
+            counter.on_lease = counter.on_lease.max(known);
+        }
     }
 
     /// The tenant's and its keys' counters, for people to read.
@@ -254,11 +278,15 @@ impl Ledger {
         for (id, Entry { held, .. }) in
             self.leases.remove(&isolate).into_iter().flat_map(|lease| lease.entries)
         {
-            let own = self.counters.get(&id).and_then(|counter| counter.own);
-            if let Some((limit, counter)) = self.counter(now_ms, id, own) {
-                counter.meter.charge(limit, now_ms, held);
-                counter.on_lease = counter.on_lease.saturating_sub(held);
-            }
+            self.count_as_spent(now_ms, id, held);
+        }
+    }
+
+    fn count_as_spent(&mut self, now_ms: u64, id: CounterId, held: u64) {
+        let own = self.counters.get(&id).and_then(|counter| counter.own);
+        if let Some((limit, counter)) = self.counter(now_ms, id, own) {
+            counter.meter.charge(limit, now_ms, held);
+            counter.on_lease = counter.on_lease.saturating_sub(held);
         }
     }
 
@@ -266,7 +294,10 @@ impl Ledger {
     fn counter(&mut self, now_ms: u64, id: CounterId, own: Option<Limit>) -> Option<(Limit, &mut Counter)> {
         let limit = own.or_else(|| self.limits.get(id.dimension, id.measure))?;
         if !self.counters.contains_key(&id) && self.counters.len() >= COUNTERS_MAX {
-            self.sweep(now_ms);
+            // Not for each of the many who then come.
+            if now_ms.abs_diff(self.swept_ms) >= FULL_SWEEP_MS {
+                self.sweep(now_ms);
+            }
             if self.counters.len() >= COUNTERS_MAX {
                 return None;
             }

@@ -292,6 +292,12 @@ pub enum Outcome {
 pub struct Cost([u64; 4]);
 
 impl Cost {
+    /// The same, of a request that runs no more.
+    pub(super) fn without_slot(mut self) -> Self {
+        self.0[Measure::Concurrent as usize] = 0;
+        self
+    }
+
     #[must_use]
     pub const fn of(&self, measure: Measure) -> u64 {
         self.0[measure as usize]

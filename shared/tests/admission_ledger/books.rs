@@ -146,7 +146,9 @@ impl World {
             Step::Restart => {
                 self.write_down();
                 let rows = self.rows.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-                self.ledger = Ledger::restore(self.limits.clone(), rows).unwrap();
+                let (ledger, unreadable) = Ledger::restore(self.limits.clone(), rows);
+                assert!(unreadable.is_empty(), "{unreadable:?}");
+                self.ledger = ledger;
             }
         }
     }

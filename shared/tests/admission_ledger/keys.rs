@@ -64,7 +64,7 @@ fn a_ledger_knows_a_key_s_own_limit_also_after_a_restart_and_when_a_lease_lapses
     }
     let rows = pair.ledger.take_changes();
     let rows = rows.iter().filter_map(|row| Some((row.name.as_str(), row.text.as_deref()?)));
-    let mut ledger = Ledger::restore(limits(TENANT), rows).unwrap();
+    let (mut ledger, _) = Ledger::restore(limits(TENANT), rows);
     ledger.lapse(pair.now_ms + 60_000);
     let requests =
         CounterId { dimension: Dimension::Key, subject: Subject::key(&[1; 32]), measure: Measure::Requests };

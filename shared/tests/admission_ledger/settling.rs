@@ -1,7 +1,8 @@
 //! What requests reserve, and what they cost in the end.
 
-use perigee_shared::admission::Dimension;
-use perigee_shared::admission::{CounterId, Draw, IsolateId, Ledger, Measure, Outcome, Purse, Reason};
+use perigee_shared::admission::{
+    CounterId, Dimension, Draw, IsolateId, Ledger, Measure, Outcome, Purse, Reason, Subject, TICKET_MS_MAX,
+};
 use proptest::prelude::*;
 
 use crate::stage::{Pair, TENANT_REQUESTS, limits, who};
@@ -102,4 +103,54 @@ fn a_spent_budget_says_when_the_next_month_begins() {
     assert_eq!(refusal.reason, Reason::Limit(Dimension::Tenant, Measure::Spend));
     // 2027-01-15 08:00 UTC until 2027-02-01.
     assert_eq!(refusal.retry_after_ms, Some((16 * 24 + 16) * 3_600_000));
+}
+
+#[test]
+fn a_request_that_was_abandoned_frees_its_slot_in_the_end_and_counts_in_full() {
+    let mut pair = Pair::new(
+        r#"{"tenant": {"requests": "50/d", "tokens": "9000/d", "concurrent": 1}, "unreachable": "closed"}"#,
+    );
+    let abandoned = pair.draw(&who(0), 1_000).unwrap();
+    let began_ms = pair.now_ms;
+    let slot = Reason::Limit(Dimension::Tenant, Measure::Concurrent);
+    // Its lease is renewed all the while.
+    while pair.now_ms < began_ms + TICKET_MS_MAX - 10_000 {
+        pair.now_ms += 9_000;
+        pair.exchange();
+        assert_eq!(pair.draw(&who(0), 0).unwrap_err(), slot, "after {} ms", pair.now_ms - began_ms);
+    }
+    pair.now_ms = began_ms + TICKET_MS_MAX;
+    pair.exchange();
+    let next = pair.draw(&who(0), 0).unwrap();
+    pair.settle(next, Outcome::Nothing);
+    // Too late to say that it cost nothing.
+    pair.settle(abandoned, Outcome::Nothing);
+    while let Some(wake_ms) = pair.purse.wake_ms() {
+        pair.now_ms = wake_ms;
+        pair.exchange();
+    }
+    let tokens = CounterId { measure: Measure::Tokens, ..TENANT_REQUESTS };
+    let spent = |counter| pair.ledger.usage_of(began_ms, counter).map(|usage| (usage.spent, usage.on_lease));
+    assert_eq!((spent(TENANT_REQUESTS), spent(tokens)), (Some((100, 0)), Some((1_000, 0))));
+}
+
+#[test]
+fn a_limit_that_comes_while_a_request_runs_gets_nothing_back_from_it() {
+    const BEFORE: &str = r#"{"tenant": {"requests": "50/d"}, "unreachable": "closed"}"#;
+    const AFTER: &str = r#"{"tenant": {"requests": "50/d", "tokens": "1000/d"}, "unreachable": "closed"}"#;
+    let mut pair = Pair::new(BEFORE);
+    let ticket = pair.draw(&who(0), 900).unwrap();
+    pair.purse.set_limits(limits(AFTER));
+    pair.ledger.set_limits(limits(AFTER));
+    pair.settle(ticket, Outcome::Miss { tokens: 0 });
+    let cost = pair.purse.limits().cost(100);
+    assert!(
+        matches!(pair.purse.draw(pair.now_ms, &who(0), cost), Draw::Wait),
+        "it holds tokens that nobody lent"
+    );
+    let _ticket = pair.draw(&who(0), 100).unwrap();
+    let tokens =
+        CounterId { dimension: Dimension::Tenant, subject: Subject::TENANT, measure: Measure::Tokens };
+    let usage = pair.ledger.usage_of(pair.now_ms, tokens).unwrap();
+    assert_eq!(usage.on_lease + usage.free, 1_000, "{usage:?}");
 }

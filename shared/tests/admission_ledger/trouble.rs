@@ -1,6 +1,6 @@
 //! Ledgers that can't be reached, and clocks that step.
 
-use perigee_shared::admission::{Draw, Outcome, Reason};
+use perigee_shared::admission::{Draw, Ledger, Outcome, Reason};
 
 use crate::stage::{Pair, TENANT_REQUESTS, who};
 
@@ -51,4 +51,27 @@ fn an_isolate_whose_clock_steps_back_goes_on_under_a_new_lease() {
     assert!((59..=60).contains(&admitted), "{admitted}: the step must neither bring quota nor take any");
     pair.now_ms += 5_000;
     assert!(pair.draw(&who(0), 0).is_ok(), "nor stop the clock");
+}
+
+#[test]
+fn a_ledger_goes_on_without_the_rows_that_it_cannot_read_and_counts_lost_leases_as_spent() {
+    let mut pair = Pair::new(r#"{"tenant": {"requests": "50/d"}, "unreachable": "closed"}"#);
+    let _running = pair.draw(&who(0), 0).unwrap();
+    let held = pair.ledger.usage_of(pair.now_ms, TENANT_REQUESTS).unwrap().on_lease;
+    assert!(held >= 100, "{held}");
+    let rows: Vec<(String, String)> = pair
+        .ledger
+        .take_changes()
+        .into_iter()
+        .filter_map(|row| Some((row.name, row.text?)))
+        .map(|(name, text)| if name.starts_with("lease/") { (name, "{}".to_owned()) } else { (name, text) })
+        .chain([("something/else".to_owned(), "{}".to_owned())])
+        .collect();
+    let limits = pair.purse.limits().clone();
+    let rows = rows.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let (mut ledger, unreadable) = Ledger::restore(limits, rows);
+    assert_eq!(unreadable, ["lease/7", "something/else"]);
+    ledger.lapse(pair.now_ms);
+    let usage = ledger.usage_of(pair.now_ms, TENANT_REQUESTS).unwrap();
+    assert_eq!((usage.spent, usage.on_lease), (held, 0));
 }
