@@ -74,7 +74,7 @@ impl Pot {
             Verdict::Fits
         } else if self.is_dry(now_ms) {
             Verdict::Dry(self.back_ms.saturating_sub(now_ms))
-        } else if self.owed + self.owed_reporting + lacking <= trust(id, limit) {
+        } else if !self.is_used_up(now_ms) && self.owed + self.owed_reporting + lacking <= trust(id, limit) {
             Verdict::Fits
         } else {
             Verdict::Lacks
@@ -214,7 +214,7 @@ impl Pot {
 
     /// What the ledger said does not hold any more: the clock has stepped back, or there are new limits.
     pub(super) fn forget_ledger(&mut self) {
-        (self.dry_until_ms, self.free) = (0, None);
+        (self.dry_until_ms, self.back_ms, self.free) = (0, 0, None);
     }
 
     /// Whether nothing is held, and nothing is left to tell.
@@ -225,6 +225,13 @@ impl Pot {
             && !self.lost
     }
 
+    /// Whether the ledger has nothing, as far as it knew when it was asked: nobody is trusted beyond that, and it is worth
+    /// remembering.
+    pub(super) const fn is_used_up(&self, now_ms: u64) -> bool {
+        self.back_ms > now_ms
+    }
+
+    /// Whether it is so, and the ledger need not be asked again yet.
     pub(super) const fn is_dry(&self, now_ms: u64) -> bool {
         self.dry_until_ms > now_ms
     }

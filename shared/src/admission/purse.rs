@@ -569,7 +569,7 @@ impl Account {
     /// Whether it can be forgotten. That the ledger has nothing for somebody is worth remembering while there
     /// is room: whoever is forgotten costs another ask.
     fn is_empty(&self, now_ms: u64, crowded: bool) -> bool {
-        let forgettable = |pot: &Pot| pot.is_empty() && (crowded || !pot.is_dry(now_ms));
+        let forgettable = |pot: &Pot| pot.is_empty() && (crowded || !pot.is_used_up(now_ms));
         self.blocked_until_ms <= now_ms && self.pots.iter().all(forgettable)
     }
 }

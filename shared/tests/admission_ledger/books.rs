@@ -4,17 +4,31 @@ use std::collections::BTreeMap;
 
 use perigee_shared::admission::{
     Ask, CounterId, Dimension, Draw, Gcra, Grant, IsolateId, Ledger, Limit, Limits, Measure, Outcome, Purse,
-    Ticket,
+    Subject, Ticket, Who,
 };
 use proptest::prelude::*;
 
 use crate::stage::{limits, who};
 
 const TIGHT: &str = r#"{
+    "user": {"requests": "60/h burst 6"}, "network": {"requests": "120/min burst 10"},
     "key": {"requests": "120/min burst 30"},
     "tenant": {"requests": "180/min burst 40", "tokens": "60000/min burst 20000", "spend": 3000},
     "hit_percent": 10, "price": {"hit": 1, "miss": 10, "thousand_tokens": 5}, "unreachable": "closed"
 }"#;
+
+/// Hundredths of a request of one user or network that each isolate admits before the ledger knows of them.
+const TRUST: u64 = 200;
+
+/// Everybody has a key, a user's name and a network of their own.
+fn somebody(number: u8) -> Who {
+    let network = format!("192.0.2.{number}").parse().unwrap();
+    Who {
+        user: Some(Subject::user(&number.to_string())),
+        network: Some(Subject::network(network)),
+        ..who(number)
+    }
+}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -155,18 +169,31 @@ impl World {
 
     fn draw(&mut self, isolate: usize, key: u8, tokens: u64, hit: bool) {
         let cost = self.limits.cost(tokens);
-        let Draw::Admitted(ticket) = self.purses[isolate].draw(self.now_ms, &who(key), cost) else { return };
+        let Draw::Admitted(ticket) = self.purses[isolate].draw(self.now_ms, &somebody(key), cost) else {
+            return;
+        };
         // The estimate was too high, as it should be.
         let outcome = if hit { Outcome::Hit } else { Outcome::Miss { tokens: tokens / 2 } };
         let actual = self.limits.actual(outcome);
         self.truth.spent += actual.of(Measure::Spend);
-        for (dimension, subject) in who(key).accounts() {
+        for (dimension, subject) in somebody(key).accounts() {
             for measure in [Measure::Requests, Measure::Tokens] {
                 let Some(Limit::Rate(rate)) = self.limits.get(dimension, measure) else { continue };
                 let id = CounterId { dimension, subject: subject.unwrap(), measure };
-                let admitted =
-                    self.truth.rates.entry(id).or_default().draw(rate, self.now_ms, actual.of(measure));
-                assert!(admitted, "more {measure:?} than the {dimension:?}'s limit allows");
+                let truth = self.truth.rates.entry(id).or_default();
+                match dimension {
+                    Dimension::Key | Dimension::Tenant => {
+                        let admitted = truth.draw(rate, self.now_ms, actual.of(measure));
+                        assert!(admitted, "more {measure:?} than the {dimension:?}'s limit allows");
+                    }
+                    Dimension::Network | Dimension::User => {
+                        truth.charge(rate, self.now_ms, actual.of(measure));
+                        // What waiting until no more than the burst is owed would pay.
+                        let excess =
+                            truth.wait_ms(rate, self.now_ms, 0).unwrap() * rate.units() / rate.period_ms();
+                        assert!(excess <= TRUST * self.born, "{excess} too many for a {dimension:?}");
+                    }
+                }
             }
         }
         self.running.push((isolate, self.ids[isolate], ticket, outcome));
@@ -228,7 +255,7 @@ proptest! {
         for step in steps {
             world.take(step);
         }
-        let later_ms = world.now_ms + 10 * 60_000;
+        let later_ms = world.now_ms + 6 * 3_600_000;
         world.ledger.lapse(world.now_ms + 20_001);
         prop_assert_eq!(world.ledger.lapse(later_ms), None);
         for usage in world.ledger.usage(later_ms) {
