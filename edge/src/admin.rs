@@ -8,6 +8,7 @@ use std::rc::Rc;
 use perigee_shared::admin::{
     AuditPage, CreateKey, KeyList, KeySummary, OVERLAP_S_MAX, RotateKey, ShownKey, TenantSettings,
 };
+use perigee_shared::admission::{Gcra, Rate};
 use perigee_shared::caller::Scope;
 use perigee_shared::id::{KeyId, TenantId};
 use perigee_shared::key::{Key, KeyKind, is_same_secret};
@@ -23,13 +24,21 @@ use crate::body::Body;
 use crate::error::{platform, unreadable};
 use crate::ledger::protocol::{By, Command, Digits};
 use crate::ledger::{Unreachable, call};
-use crate::quota::{charge, report};
+use crate::quota::{check_key, report};
 use crate::respond::{Content, Head, JSON_TYPE};
 use crate::route::{AdminRoute, Method, query_value};
 use crate::visit::Visit;
 
 /// How long the ledger may take to make a change and to publish it.
 const ANSWER_MS_MAX: u64 = 10_000;
+
+/// What a tenant's own keys may do to its keys in a minute, at each isolate.
+const MANAGED_A_MINUTE: u64 = 120;
+
+/// The paces of the tenants that were managed lately.
+pub(crate) type Paces = quick_cache::unsync::Cache<TenantId, Gcra>;
+
+pub(crate) const PACES_MAX: usize = 1_024;
 
 /// Who manages.
 enum Manager {
@@ -65,7 +74,13 @@ pub(crate) async fn manage(
         (AdminRoute::Settings, _) => {
             send(visit, 200, &ask(Command::Settings).await.and_then(typed::<TenantSettings>)?)
         }
-        (AdminRoute::Keys, Method::Post) => create_key(edge, visit, tenant, read(visit).await?, by).await,
+        (AdminRoute::Keys, Method::Post) => {
+            let made_as: CreateKey = read(visit).await?;
+            if made_as.tier.is_some() {
+                manager.check_operator()?;
+            }
+            create_key(edge, visit, tenant, made_as, by).await
+        }
         (AdminRoute::Keys, _) => send(visit, 200, &ask(Command::Keys).await.and_then(typed::<KeyList>)?),
         (AdminRoute::Key(id), Method::Delete) => {
             let command = Command::RevokeKey { id: id.clone(), by };
@@ -96,9 +111,7 @@ impl Manager {
     fn check_operator(&self) -> Result<(), Problem> {
         match self {
             Self::Operator => Ok(()),
-            Self::Key(_) => {
-                Err(Problem::new(ProblemKind::MissingScope, "only the operator changes a tenant's settings"))
-            }
+            Self::Key(_) => Err(Problem::new(ProblemKind::MissingScope, "only the operator changes limits")),
         }
     }
 }
@@ -119,9 +132,27 @@ async fn authenticate(edge: &Rc<Edge>, visit: &Visit, tenant: &TenantId) -> Resu
     if admitted.caller.tenant != *tenant {
         return Err(Problem::new(ProblemKind::MissingScope, "the key manages another tenant"));
     }
-    // So that a revoked key manages nothing, and none floods the ledger.
-    charge(edge, visit, &admitted, 0).await?.hit();
+    // Whoever has spent everything can still revoke the key that did it; and none floods the ledger.
+    check_key(edge, visit, &admitted).await?;
+    check_pace(edge, visit, tenant)?;
     Ok(Manager::Key(admitted.name()))
+}
+
+/// # Errors
+/// 429 when a tenant's keys manage faster than anybody has to.
+fn check_pace(edge: &Edge, visit: &Visit, tenant: &TenantId) -> Result<(), Problem> {
+    let Ok(rate) = Rate::new(MANAGED_A_MINUTE, 60_000, MANAGED_A_MINUTE) else { return Ok(()) };
+    let mut paces = edge.managed.borrow_mut();
+    let mut pace = paces.get(tenant).copied().unwrap_or_default();
+    let admitted = pace.draw(rate, visit.started_ms, 1);
+    let wait_ms = pace.wait_ms(rate, visit.started_ms, 1).unwrap_or(0);
+    paces.insert(tenant.clone(), pace);
+    if admitted {
+        return Ok(());
+    }
+    let detail = format!("at most {MANAGED_A_MINUTE} requests a minute manage a tenant here");
+    let wait_s = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+    Err(Problem::new(ProblemKind::RateLimited, detail).with_retry_after_s(wait_s.max(1)))
 }
 
 async fn create_key(

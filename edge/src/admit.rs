@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use perigee_shared::admission::Subject;
+use perigee_shared::admission::{KeyLimits, Subject, Tiers};
 use perigee_shared::caller::{Caller, Scope};
 use perigee_shared::id::{ContentHash, CorpusName, KeyId, TierName};
 use perigee_shared::key::{Key, KeyHash, KeyKind, KeyRecord};
@@ -38,7 +38,8 @@ pub(crate) struct Admitted {
     pub(crate) subject: Subject,
     /// The account of the user for whom it asks; `None`: for nobody in particular.
     pub(crate) user: Option<Subject>,
-    pub(crate) tier: Option<TierName>,
+    /// What this key may use, where its tier is not its tenant's.
+    pub(crate) key_limits: Option<KeyLimits>,
     id: Option<KeyId>,
     expires_at_s: Option<u64>,
     /// Where the key may be used; `None`: it is secret, and pages of other sites have no business with it.
@@ -46,16 +47,17 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    pub(crate) fn new(record: KeyRecord, kind: KeyKind, hash: KeyHash) -> Self {
+    pub(crate) fn new(record: KeyRecord, kind: KeyKind, hash: KeyHash, tiers: &Tiers) -> Self {
         let caller = record.caller(kind);
         let header = header_json(&caller);
-        let KeyRecord { id, tier, expires_at_s, web_origins, .. } = record;
+        let key_limits = record.tier.as_ref().and_then(|tier| key_limits(tier, tiers, hash));
+        let KeyRecord { id, expires_at_s, web_origins, .. } = record;
         let subject = match &id {
             Some(id) => account_of(id),
             None => Subject::key(hash.as_bytes()),
         };
         let web_origins = (kind == KeyKind::Publishable).then_some(web_origins);
-        Self { caller, header, hash, subject, user: None, tier, id, expires_at_s, web_origins }
+        Self { caller, header, hash, subject, user: None, key_limits, id, expires_at_s, web_origins }
     }
 
     /// The same key on behalf of a user.
@@ -74,6 +76,10 @@ impl Admitted {
     /// What the audit trail calls who holds this key.
     pub(crate) fn name(&self) -> String {
         self.id.as_ref().map_or_else(|| format!("key:{}", self.hash), ToString::to_string)
+    }
+
+    pub(crate) const fn is_publishable(&self) -> bool {
+        self.web_origins.is_some()
     }
 
     /// # Errors
@@ -115,6 +121,15 @@ pub(crate) fn account_of(id: &KeyId) -> Subject {
     Subject::key(ContentHash::of(id.as_str().as_bytes()).as_bytes())
 }
 
+/// What a key of this tier may use. One whose tier the deployment has given up is limited as its tenant's other keys.
+fn key_limits(name: &TierName, tiers: &Tiers, hash: KeyHash) -> Option<KeyLimits> {
+    let limits = tiers.get(name.as_str()).and_then(|tier| tier.key_limits().ok());
+    if limits.is_none() {
+        worker::console_error!("the tier {name} of the key {hash} makes no limits");
+    }
+    limits
+}
+
 /// Header values are bytes that both sides must read alike, so what is not ASCII is escaped. (Nothing in a
 /// caller can be, by its types; this keeps it so.)
 fn header_json(caller: &Caller) -> String {
@@ -137,7 +152,8 @@ pub(crate) async fn admit(edge: &Rc<Edge>, visit: &Visit) -> Result<Rc<Admitted>
         Some(known) => known,
         None => {
             let record = look_up(visit, hash).await?;
-            let admitted = record.map(|record| Rc::new(Admitted::new(record, key.kind(), hash)));
+            let tiers = &edge.config.tiers;
+            let admitted = record.map(|record| Rc::new(Admitted::new(record, key.kind(), hash, tiers)));
             edge.keys.borrow_mut().put(hash, admitted.clone(), now_ms, edge.config.key_cache_ms);
             admitted
         }
@@ -251,7 +267,8 @@ mod tests {
 
     fn admitted(scopes: &str, corpora: &str) -> Rc<Admitted> {
         let record = format!(r#"{{"tenant":"acme","corpora":{corpora},"scopes":{scopes}}}"#);
-        Rc::new(Admitted::new(serde_json::from_str(&record).unwrap(), KeyKind::Secret, hash()))
+        let tiers = serde_json::from_str(Tiers::DEFAULT_JSON).unwrap();
+        Rc::new(Admitted::new(serde_json::from_str(&record).unwrap(), KeyKind::Secret, hash(), &tiers))
     }
 
     #[test]

@@ -72,25 +72,42 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
 
     // Not when the request began: a client may take its time to send it.
     let now_ms = now_ms();
-    let found = look_up(edge, &ask, now_ms).await;
+    let in_memory = look_in_memory(edge, &ask, now_ms);
     refresh_if_due(edge, visit, &ask.admitted, ask.place());
-    let reason = match found {
+    if let Found::Hit(hit) = in_memory {
+        charge.hit_and_tell(visit);
+        return serve(visit, &ask, &hit, CacheOutcome::HitExact);
+    }
+    // To its end: what is charged must be settled, and this request is forgotten where it waits if its client leaves.
+    visit.to_its_end(answer_from_afar(Rc::clone(edge), Rc::clone(visit), ask, body, charge)).await
+}
+
+/// Answers from the data centre, with the answer to other words, or from an origin.
+async fn answer_from_afar(
+    edge: Rc<Edge>,
+    visit: Rc<Visit>,
+    ask: Ask,
+    body: Body,
+    charge: Charge,
+) -> Result<Response, Problem> {
+    let (edge, visit, ask) = (&edge, &*visit, &ask);
+    let now_ms = now_ms();
+    let reason = match look_up(edge, ask, now_ms).await {
         Found::Hit(hit) => {
             charge.hit_and_tell(visit);
-            return serve(visit, &ask, &hit, CacheOutcome::HitExact);
+            return serve(visit, ask, &hit, CacheOutcome::HitExact);
         }
         Found::Nothing(reason) => reason,
     };
-    if let Some(hit) = match_wording(edge, &ask, now_ms).await {
+    if let Some(hit) = match_wording(edge, ask, now_ms).await {
         charge.hit_and_tell(visit);
-        return serve(visit, &ask, &hit, CacheOutcome::HitParaphrase);
+        return serve(visit, ask, &hit, CacheOutcome::HitParaphrase);
     }
-    if control.only_if_cached {
+    if ask.control.only_if_cached {
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
     charge.tell(visit);
-    let forwarding = ask_origin(Rc::clone(edge), Rc::clone(visit), ask, body, reason.outcome(), charge);
-    visit.to_its_end(forwarding).await
+    ask_origin(edge, visit, ask, &body, reason.outcome(), charge).await
 }
 
 /// The most tokens that answering may take: the conversation at four bytes each, the passages that are put before it, and the
@@ -114,15 +131,19 @@ struct Hit {
     epoch: Epoch,
 }
 
-/// Looks in this isolate's memory and, only where that is not enough, in the data centre.
+/// Looks in this isolate's memory. Waits for nothing.
+fn look_in_memory(edge: &Edge, ask: &Ask, now_ms: u64) -> Found {
+    let in_memory = edge.answers.borrow().get(&ask.key);
+    let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
+    judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms)
+}
+
+/// Looks in the data centre: another isolate may hold a later answer, or know more of the epoch.
 async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     let in_memory = edge.answers.borrow().get(&ask.key);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    match judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms) {
-        Found::Hit(hit) => return Found::Hit(hit),
-        Found::Nothing(reason) if ask.control.no_cache => return Found::Nothing(reason),
-        // Another isolate may hold a later answer, or know more of the epoch.
-        Found::Nothing(_) => {}
+    if ask.control.no_cache {
+        return judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms);
     }
     let shared_answer = data_centre::get_answer(&ask.key);
     let shared_epoch = async {
@@ -222,19 +243,18 @@ fn serve(visit: &Visit, ask: &Ask, hit: &Hit, outcome: CacheOutcome) -> Result<R
 }
 
 async fn ask_origin(
-    edge: Rc<Edge>,
-    visit: Rc<Visit>,
-    ask: Ask,
-    body: Body,
+    edge: &Rc<Edge>,
+    visit: &Visit,
+    ask: &Ask,
+    body: &Body,
     outcome: CacheOutcome,
     charge: Charge,
 ) -> Result<Response, Problem> {
-    let (edge, visit, ask) = (&edge, &*visit, &ask);
     let onward = Onward {
         method: Method::Post,
         path_and_query: Route::Chat.path(),
         admitted: &ask.admitted,
-        body: Some(&body),
+        body: Some(body),
         // A stream that must be generated comes as one; everything else comes canonical, to be kept.
         accept: concat!("application/vnd.perigee.answer+json", ", text/event-stream"),
         content_type: Some(JSON_TYPE.to_owned()),
@@ -246,12 +266,27 @@ async fn ask_origin(
         may_repeat: true,
         place: visit.place(),
     };
-    let reply = forward(edge, &onward).await?;
+    let reply = match forward(edge, &onward).await {
+        Ok(reply) => reply,
+        Err(problem) => return Err(given_up(charge, problem)),
+    };
     let told = pass_on::Told::by(&reply.response);
     pass_on::learn_from(edge, visit, ask.place(), &reply, &told);
-    if reply.response.status() != 200 {
-        pass_on::settle(charge, &reply);
-        return pass_on::respond(visit, &reply, told, outcome);
+    match reply.response.status() {
+        200 => {}
+        // The answer is finished without them, and kept.
+        504 if !ask.control.no_store => {
+            fill::later(edge, visit, ask, ask.key, reply.origin, reply.sent_ms, charge);
+            return pass_on::respond(visit, &reply, told, outcome);
+        }
+        504 => {
+            charge.reserved();
+            return pass_on::respond(visit, &reply, told, outcome);
+        }
+        _ => {
+            pass_on::settle(charge, &reply);
+            return pass_on::respond(visit, &reply, told, outcome);
+        }
     }
     if !told.is(MEDIA_TYPE) {
         return match told.answer_key.filter(|_| !ask.control.no_store) {
@@ -263,7 +298,10 @@ async fn ask_origin(
             None => pass_on::respond_until(visit, &reply, told, outcome, || charge.reserved()),
         };
     }
-    let kept = fill::receive(&reply, &told, ask, onward.deadline_ms).await?;
+    let kept = match fill::receive(&reply, &told, ask, onward.deadline_ms).await {
+        Ok(kept) => kept,
+        Err(problem) => return Err(given_up(charge, problem)),
+    };
     charge.miss(told.tokens_of(&kept.kept.answer));
     let head = Head::new(200)
         .with("content-type", content_type(ask.rendering))
@@ -278,6 +316,14 @@ async fn ask_origin(
         fill::store(edge, visit, ask, kept);
     }
     Ok(response)
+}
+
+/// Settles what has no answer in time: the origin goes on with it, and its tokens are paid for.
+fn given_up(charge: Charge, problem: Problem) -> Problem {
+    if problem.kind == ProblemKind::DeadlineExceeded {
+        charge.reserved();
+    }
+    problem
 }
 
 const fn content_type(rendering: Rendering) -> &'static str {

@@ -44,7 +44,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::{Context, Env, event};
 
-use crate::admin::manage;
+use crate::admin::{PACES_MAX, Paces, manage};
 use crate::admit::{KeyMemory, admit};
 use crate::answer_index::Indexes;
 use crate::ask::create_chat_completion;
@@ -69,6 +69,7 @@ struct Edge {
     holdings: RefCell<Holdings>,
     users: Users,
     usage: RefCell<Reports>,
+    managed: RefCell<Paces>,
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
     indexes: RefCell<Indexes>,
@@ -97,6 +98,7 @@ impl Edge {
             holdings: RefCell::new(Holdings::new()),
             users: Users::new(),
             usage: RefCell::new(Reports::new(REPORTS_MAX)),
+            managed: RefCell::new(Paces::new(PACES_MAX)),
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
             indexes: RefCell::new(Indexes::new()),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use js_sys::{JSON, Uint8Array};
 use perigee_shared::header::{CACHE_STATUS, EDGE_CACHE, REQUEST_ID, SERVER_TIMING, TRACEPARENT};
 use perigee_shared::problem::{Problem, ProblemKind};
+use serde::Serializer;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Response, ResponseInit};
 
@@ -15,6 +16,9 @@ use crate::visit::{Told, Visit, now_ms};
 pub(crate) const JSON_TYPE: &str = "application/json";
 pub(crate) const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// What a usual response's headers take.
+const HEADERS_BYTES: usize = 512;
 
 /// Status and headers of a response.
 #[derive(Debug)]
@@ -60,9 +64,19 @@ impl Head {
             .with(REQUEST_ID, visit.trace.request_id.clone())
             .with(TRACEPARENT, visit.trace.traceparent.clone());
         let Told { headers, limits } = visit.take_told();
-        head.headers.extend(headers);
+        for (name, value) in headers {
+            head.add(name, value);
+        }
         head.limits = limits;
         head
+    }
+
+    /// Adds to a header that may be there already: the values then stand in one list (RFC 9110 §5.3).
+    fn add(&mut self, name: &'static str, value: Cow<'static, str>) {
+        match self.headers.iter_mut().find(|(there, _)| *there == name) {
+            Some((_, there)) => *there = format!("{there}, {value}").into(),
+            None => self.headers.push((name, value)),
+        }
     }
 
     /// # Errors
@@ -77,36 +91,25 @@ impl Head {
         }
     }
 
-    /// The whole head as one text: one crossing into JavaScript instead of one for each header.
+    /// The whole head as one text: one crossing into JavaScript instead of one for each header. Its headers are an object,
+    /// which the platform reads in less than half the time of a list of pairs, but which holds a name only once.
     fn init_json(&self) -> String {
-        #[derive(serde::Serialize)]
-        struct Init<'a> {
-            status: u16,
-            headers: &'a [(&'static str, Cow<'static, str>)],
-        }
-        let init = Init { status: self.status, headers: &self.headers };
-        let mut json = serde_json::to_string(&init).unwrap_or_default();
+        let own = headers_json(self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
         // Without any limit there is nothing to say of them.
-        let limits = self.limits.as_deref().filter(|limits| !limits.is_empty());
-        if let (Some(limits), Some(open)) = (limits, json.strip_suffix(END).map(str::len)) {
-            json.truncate(open);
-            if !self.headers.is_empty() {
-                json.push(',');
-            }
-            json.push_str(limits);
-            json.push_str(END);
-        }
-        json
+        let limits = self.limits.as_deref().unwrap_or_default();
+        let between = if own.is_empty() || limits.is_empty() { "" } else { "," };
+        format!(r#"{{"status":{},"headers":{{{own}{between}{limits}}}}}"#, self.status)
     }
 }
 
-/// How a head ends; headers that were written before are put in front of it.
-const END: &str = "]}";
-
-/// Writes headers as a head holds them, without what surrounds a list, so that one text can serve many responses.
+/// Writes headers as members of a JSON object, without what surrounds them, so that one text can serve many responses.
 pub(crate) fn headers_json<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let members = headers.map(|header| serde_json::to_string(&header).unwrap_or_default());
-    members.collect::<Vec<_>>().join(",")
+    let mut json = Vec::with_capacity(HEADERS_BYTES);
+    // Text is always written, and as text.
+    let written = serde_json::Serializer::new(&mut json).collect_map(headers);
+    let mut json = written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_default();
+    json.pop();
+    json.split_off(json.len().min(1))
 }
 
 /// `Server-Timing`: the origin's own members, then the time spent waiting for it, then the edge's.
@@ -157,12 +160,20 @@ mod tests {
     #[test]
     fn a_head_is_one_text_whatever_its_values() {
         let head = Head::new(404).with("x-a", "quote \" and \u{1}").with_some("x-b", None::<&str>);
-        assert_eq!(head.init_json(), r#"{"status":404,"headers":[["x-a","quote \" and \u0001"]]}"#);
+        assert_eq!(head.init_json(), r#"{"status":404,"headers":{"x-a":"quote \" and \u0001"}}"#);
         let limits = headers_json([("x-c", "1"), ("x-d", "\"")].into_iter());
         let told = Head { limits: Some(limits.into()), ..head };
-        let expected = r#"{"status":404,"headers":[["x-a","quote \" and \u0001"],["x-c","1"],["x-d","\""]]}"#;
+        let expected = r#"{"status":404,"headers":{"x-a":"quote \" and \u0001","x-c":"1","x-d":"\""}}"#;
         assert_eq!(told.init_json(), expected);
         let unlimited = Head { limits: Some("".into()), ..Head::new(200) };
-        assert_eq!(unlimited.init_json(), r#"{"status":200,"headers":[]}"#);
+        assert_eq!(unlimited.init_json(), r#"{"status":200,"headers":{}}"#);
+    }
+
+    #[test]
+    fn a_header_that_is_said_twice_is_one_list() {
+        let mut head = Head::new(200).with("vary", "Accept");
+        head.add("vary", "Origin".into());
+        head.add("x-a", "1".into());
+        assert_eq!(head.init_json(), r#"{"status":200,"headers":{"vary":"Accept, Origin","x-a":"1"}}"#);
     }
 }

@@ -28,6 +28,10 @@ pub struct CreateKey {
     pub name: String,
     #[serde(default = "secret_kind")]
     pub kind: KeyKind,
+    /// The tier whose limits of a key it has, if not its tenant's. The operator's to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub tier: Option<TierName>,
     /// `["*"]` means all of the tenant's, and is the default.
     #[serde(default = "all_corpora")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
@@ -80,10 +84,12 @@ pub enum InvalidKeyRequest {
 }
 
 impl CreateKey {
+    /// Which tiers there are, the edge knows.
+    ///
     /// # Errors
     /// The first thing that no key may be.
     pub fn check(&self, now_s: u64) -> Result<(), InvalidKeyRequest> {
-        let Self { name, kind, corpora: _, audience, scopes, expires_at_s, web_origins } = self;
+        let Self { name, kind, tier: _, corpora: _, audience, scopes, expires_at_s, web_origins } = self;
         if name.chars().count() > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
             return Err(InvalidKeyRequest::Name);
         }

@@ -30,11 +30,11 @@ pub use headers::{Field, fields};
 pub use lease::{Ask, AskLine, Blocked, Grant, GrantLine, IsolateId, LAPSE_MS, LEASE_MS};
 pub use ledger::{Ledger, Usage};
 pub use network::{InvalidAddress, NetworkPrefix};
-pub use purse::{Draw, Purse, Reason, Refusal, Standing, Ticket};
+pub use purse::{Draw, Listening, Purse, Reason, Refusal, Standing, TICKET_MS_MAX, Ticket};
 pub use rate::{InvalidRate, Rate};
-pub use rows::{Row, UnreadableRow};
+pub use rows::Row;
 pub use subject::{CounterId, Dimension, InvalidSubject, Measure, Subject, Who};
 pub use tier::{
-    Allowance, CoolOff, Cost, InvalidLimits, Limit, Limits, Outcome, Overrides, Price, Tier, Tiers,
-    Unreachable,
+    Allowance, CoolOff, Cost, InvalidLimits, KeyLimits, Limit, Limits, Outcome, Overrides, Price, Tier,
+    Tiers, Unreachable,
 };

@@ -199,7 +199,7 @@ pub struct KeyRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<KeyId>,
     pub tenant: TenantId,
-    /// The tenant's tier when the record was written; its ledger knows the one that counts.
+    /// Whose limits of a key it has; missing: its tenant's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierName>,
     pub corpora: CorpusScope,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use perigee_shared::key::{Key, KeyKind, KeySecret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use xtask::edge::{Edge, EdgeSettings, OriginAt};
+use xtask::edge::{Edge, EdgeSettings, EdgeShape, OriginAt};
 use xtask::origin::{self, Origin, OriginSettings, Profile};
 use xtask::workspace::Workspace;
 
@@ -33,8 +34,7 @@ pub struct Settings {
     pub disk_mb: Option<usize>,
     /// The worker's variables that differ from wrangler.toml.
     pub edge_vars: BTreeMap<String, String>,
-    /// Whether the edge has three isolates.
-    pub three_isolates: bool,
+    pub edge_shape: EdgeShape,
 }
 
 impl Default for Settings {
@@ -45,7 +45,7 @@ impl Default for Settings {
             origin_env: Vec::new(),
             disk_mb: None,
             edge_vars: BTreeMap::new(),
-            three_isolates: false,
+            edge_shape: EdgeShape::default(),
         }
     }
 }
@@ -70,8 +70,8 @@ impl Settings {
     }
 
     #[must_use]
-    pub fn three_isolates(mut self) -> Self {
-        self.three_isolates = true;
+    pub fn edge_shape(mut self, shape: EdgeShape) -> Self {
+        self.edge_shape = shape;
         self
     }
 
@@ -94,6 +94,9 @@ pub struct Stage {
     pub origins: Vec<Origin>,
     pub workspace: Workspace,
     settings: Settings,
+    edge_settings: EdgeSettings,
+    /// What clients' keys were put into the key-value store.
+    records: Mutex<BTreeMap<String, String>>,
     folder: TempDir,
 }
 
@@ -118,8 +121,22 @@ impl Stage {
         for origin in &mut origins {
             origin.wait_ready(|_| ())?;
         }
-        let edge = Edge::start(&workspace, &edge_settings(&folder, &origins, &settings))?;
-        Ok(Self { edge, origins, workspace, settings, folder })
+        let edge_settings = edge_settings(&folder, &origins, &settings);
+        let edge = Edge::start(&workspace, &edge_settings)?;
+        Ok(Self { edge, origins, workspace, settings, edge_settings, records: Mutex::default(), folder })
+    }
+
+    /// Ends the edge as a crash would, and starts it again on the ledgers that it left, on a port of its own. Its key-value
+    /// store knows the keys of this stage's clients; on the platform it would not have forgotten them.
+    ///
+    /// # Errors
+    /// workerd does not start.
+    pub fn restart_edge(&mut self) -> Result<()> {
+        self.edge.service().kill();
+        let keys = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.edge_settings.keys = keys;
+        self.edge = Edge::start(&self.workspace, &self.edge_settings)?;
+        Ok(())
     }
 
     /// Starts an origin again on the data that it left, on a port of its own.
@@ -157,7 +174,9 @@ impl Stage {
     /// The key store refuses.
     pub fn client_with(&self, record: &Value) -> Result<Client> {
         let key = fresh_key();
-        self.edge.put_key(&record_name(&key), &record.to_string())?;
+        let (name, record) = (record_name(&key), record.to_string());
+        self.edge.put_key(&name, &record)?;
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(name, record);
         Client::new(&self.edge.url(), Some(key.reveal()))
     }
 
@@ -291,7 +310,7 @@ fn edge_settings(folder: &TempDir, origins: &[Origin], settings: &Settings) -> E
         .collect();
     EdgeSettings {
         port: 0,
-        three_isolates: settings.three_isolates,
+        shape: settings.edge_shape,
         origins,
         secret: EDGE_SECRET.to_owned(),
         key_secret: KEY_SECRET.to_owned(),

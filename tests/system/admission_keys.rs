@@ -7,8 +7,9 @@ use perigee_tests::client::{Client, Reply, chat};
 use perigee_tests::stage::{ADMIN_SECRET, EDGE_SECRET, KEY_SECRET, Settings, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
+use xtask::edge::EdgeShape;
 
-use crate::{GUIDE, REFUND};
+use crate::{GUIDE, REFUND, tiers};
 
 const KEYS: &str = "/v1/admin/tenants/acme/keys";
 
@@ -82,7 +83,9 @@ async fn wait_for_refusal(client: &Client, within: Duration) -> Result<()> {
 async fn a_revoked_key_is_refused_by_every_isolate_within_thirty_seconds_and_its_successor_is_not()
 -> Result<()> {
     // However long an isolate believes a record: it hears of the end from the ledger.
-    let stage = Stage::with(Settings::default().three_isolates().edge_var("KEY_CACHE_S", "3600"))?;
+    let stage = Stage::with(
+        Settings::default().edge_shape(EdgeShape::ThreeIsolates).edge_var("KEY_CACHE_S", "3600"),
+    )?;
     stage.client("acme")?.fill("docs", GUIDE).await?;
     let admin = stage.admin()?;
     let Made { id, key } = make(&admin, &json!({})).await?;
@@ -119,6 +122,61 @@ async fn a_revoked_key_is_refused_by_every_isolate_within_thirty_seconds_and_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_goes_on_for_the_overlap_and_no_longer() -> Result<()> {
+    let stage = Stage::with(Settings::default().edge_var("KEY_CACHE_S", "3600"))?;
+    stage.client("acme")?.fill("docs", GUIDE).await?;
+    let admin = stage.admin()?;
+    let Made { id, key } = make(&admin, &json!({})).await?;
+    let old = Client::new(&stage.edge.url(), Some(&key))?;
+    old.ask("docs", REFUND).await?.expect(200)?;
+    let rotated = admin.post(&format!("{KEYS}/{id}:rotate"), &json!({"overlap_s": 5})).await?.expect(200)?;
+    old.ask("docs", REFUND).await?.expect(200)?;
+    wait_for_refusal(&old, Duration::from_secs(5) + REVOKED_EVERYWHERE_WITHIN).await?;
+    let new = Client::new(&stage.edge.url(), Some(&made(&rotated)?.key))?;
+    new.ask("docs", REFUND).await?.expect(200)?;
+    let shown = admin.get(&format!("{KEYS}/{id}")).await?.expect(200)?.json()?;
+    assert!(shown["previous"].is_null() && shown["revoked_at_s"].is_null(), "{shown}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_a_tier_of_its_own_has_that_tier_s_limits_and_the_others_keep_theirs() -> Result<()> {
+    let stage = Stage::with(tiers::settings())?;
+    let plain = tiers::tenant(&stage, "acme", "wide").await?;
+    let admin = stage.admin()?;
+    let Made { id, key } = make(&admin, &json!({"tier": "key"})).await?;
+    let limited = Client::new(&stage.edge.url(), Some(&key))?;
+    let first = limited.ask("docs", REFUND).await?.expect(200)?;
+    assert!(first.header("ratelimit-policy").contains("\"key-requests\";q=3;w=3600"), "{first:?}");
+    for _ in 0..2 {
+        limited.ask("docs", REFUND).await?.expect(200)?;
+    }
+    let refused = limited.ask("docs", REFUND).await?.expect(429)?;
+    assert!(refused.body.contains("the key's limit of requests"), "{refused:?}");
+    for _ in 0..5 {
+        let free = plain.ask("docs", REFUND).await?.expect(200)?;
+        assert_eq!(free.header("ratelimit-policy"), "", "{free:?}");
+    }
+    // A record that was written by hand may name one, too.
+    let by_hand =
+        json!({"tenant": "acme", "tier": "key", "corpora": ["*"], "audience": [], "scopes": ["ask"]});
+    let by_hand = stage.client_with(&by_hand)?;
+    let statuses = tiers::statuses(std::slice::from_ref(&by_hand), 12).await?;
+    assert_eq!((tiers::count(&statuses, 200), tiers::count(&statuses, 429)), (3, 9), "{statuses:?}");
+
+    // Other digits are the same account.
+    let rotated = admin.post(&format!("{KEYS}/{id}:rotate"), &json!({})).await?.expect(200)?;
+    Client::new(&stage.edge.url(), Some(&made(&rotated)?.key))?.ask("docs", REFUND).await?.expect(429)?;
+    let usage = tiers::usage(&stage, "acme").await?;
+    let of_key = usage["data"].as_array().into_iter().flatten().find(|limit| limit["key"] == id.as_str());
+    assert_eq!(of_key.map(|limit| &limit["limit"]), Some(&json!(3)), "{usage}");
+    assert_eq!(admin.get(&format!("{KEYS}/{id}")).await?.expect(200)?.json()?["tier"], "key");
+    let unknown = admin.post(KEYS, &json!({"tier": "gold"})).await?.expect(400)?;
+    assert!(unknown.body.contains("there is no such tier"), "{unknown:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_in_the_audit_trail_with_who_made_it() -> Result<()> {
     let stage = Stage::start()?;
     let admin = stage.admin()?;
@@ -129,6 +187,7 @@ async fn every_change_is_in_the_audit_trail_with_who_made_it() -> Result<()> {
     manager.post("/v1/admin/tenants/rival/keys", &json!({})).await?.expect(403)?;
     let settings = json!({"tier": "free"});
     manager.put("/v1/admin/tenants/acme", &settings).await?.expect(403)?;
+    manager.post(KEYS, &json!({"tier": "enterprise"})).await?.expect(403)?;
     admin.put("/v1/admin/tenants/acme", &settings).await?.expect(200)?;
     admin.delete(&format!("{KEYS}/{}", other.id)).await?.expect(200)?;
 
@@ -248,6 +307,7 @@ async fn a_publishable_key_works_on_its_own_sites_and_nowhere_else() -> Result<(
     assert_eq!(refused.header("access-control-allow-origin"), SITE);
 
     here.get("/v1/corpora/docs/documents").await?.expect(403)?;
+    here.get("/v1/usage").await?.expect(403)?;
     for stranger in
         ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"]
     {
@@ -264,7 +324,7 @@ async fn a_publishable_key_works_on_its_own_sites_and_nowhere_else() -> Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_line_holds_a_key_or_a_secret() -> Result<()> {
-    let stage = Stage::start()?;
+    let stage = Stage::with(Settings::default().edge_shape(EdgeShape::WithFaults))?;
     let writing = stage.client("acme")?;
     writing.fill("docs", GUIDE).await?;
     let admin = stage.admin()?;
@@ -281,10 +341,19 @@ async fn no_log_line_holds_a_key_or_a_secret() -> Result<()> {
         stranger.ask("docs", REFUND).await?.expect(401)?;
         stranger.get(KEYS).await?.expect(401)?;
     }
-    stage.edge.delete_key("key:nothing")?;
+    // A record that nobody can read, and a ledger that fails.
+    let unreadable = stage.client_with(&json!({"tenant": "acme", "secret": "a-secret-in-a-record"}))?;
+    unreadable.ask("docs", REFUND).await?.expect(500)?;
+    stage.edge.put_key("test:ledgers", "fail")?;
+    admin.post(KEYS, &json!({})).await?.expect(503)?;
+    stage.client("rival")?.ask("docs", REFUND).await?;
     let logs = stage.logs()?;
+    for expected in ["can't be read", "the ledger of acme can't be reached", "the ledger of rival"] {
+        assert!(logs.contains(expected), "not logged at all: {expected}");
+    }
     let secrets = [ADMIN_SECRET, EDGE_SECRET, KEY_SECRET, &key, &rotated.key, writing.token(), broken, token];
-    for secret in secrets.into_iter().chain(["not-the-admin-secret"]) {
+    let more = ["not-the-admin-secret", unreadable.token(), "a-secret-in-a-record"];
+    for secret in secrets.into_iter().chain(more) {
         assert!(!logs.contains(secret), "a log holds a secret: {}…", &secret[..8]);
     }
     Ok(())

@@ -5,37 +5,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::future::join_all;
 use perigee_tests::client::{Client, chat};
 use perigee_tests::stage::{Settings, Stage};
 use perigee_tests::upstream::{Script, Upstream};
 use serde_json::json;
+use xtask::edge::EdgeShape;
 
+use crate::tiers::{count, set_tier, settings, settings_with_addresses, statuses, tenant, usage};
 use crate::{GUIDE, REFUND};
-
-/// What tests reach quickly: so many requests and hardly any come back.
-const TIERS: &str = r#"{
-    "wide": {"unreachable": "closed"},
-    "hundred": {"tenant": {"requests": "100/h burst 100"}, "unreachable": "closed"},
-    "ten": {"tenant": {"requests": "10/h burst 10"}, "unreachable": "closed"},
-    "key": {"key": {"requests": "3/h burst 3"}, "unreachable": "closed"},
-    "network": {"network": {"requests": "5/h burst 5"}, "unreachable": "closed"},
-    "slow": {"tenant": {"requests": "1/s burst 1"}, "unreachable": "closed"},
-    "tokens": {"tenant": {"tokens": "20000/h burst 20000"}, "unreachable": "closed"},
-    "one": {"tenant": {"concurrent": 1}, "unreachable": "closed"},
-    "poor": {"tenant": {"spend": 25}, "price": {"hit": 1, "miss": 10}, "unreachable": "closed"},
-    "cheap": {"tenant": {"requests": "10/h burst 10"}, "hit_percent": 10, "unreachable": "closed"}
-}"#;
-
-fn settings() -> Settings {
-    Settings::default().edge_var("TIERS", TIERS).edge_var("TIER_DEFAULT", "wide")
-}
-
-async fn set_tier(stage: &Stage, tenant: &str, tier: &str) -> Result<()> {
-    let path = format!("/v1/admin/tenants/{tenant}");
-    stage.admin()?.put(&path, &json!({"tier": tier})).await?.expect(200)?;
-    Ok(())
-}
 
 /// A stage whose tenant `acme` has its documents; its tier comes afterwards.
 async fn filled(settings: Settings) -> Result<(Stage, Client)> {
@@ -46,26 +23,9 @@ async fn filled(settings: Settings) -> Result<(Stage, Client)> {
     Ok((stage, client))
 }
 
-/// The tenant `name` with a fresh key and a corpus of its own, in a tier that no isolate knows yet.
-async fn tenant(stage: &Stage, name: &str, tier: &str) -> Result<Client> {
-    // Documents come past the edge, so that nothing is counted yet.
-    stage.operator(0, name)?.fill("docs", GUIDE).await?;
-    set_tier(stage, name, tier).await?;
-    stage.client(name)
-}
-
-async fn statuses(clients: &[Client], each: usize) -> Result<Vec<u16>> {
-    let asks = clients.iter().flat_map(|client| (0..each).map(move |_| client.ask("docs", REFUND)));
-    join_all(asks).await.into_iter().map(|reply| Ok(reply?.status)).collect()
-}
-
-fn count(statuses: &[u16], status: u16) -> usize {
-    statuses.iter().filter(|s| **s == status).count()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_at_once_on_cold_isolates_admit_no_more_than_the_limit() -> Result<()> {
-    let stage = Stage::with(settings().three_isolates())?;
+    let stage = Stage::with(settings().edge_shape(EdgeShape::ThreeIsolates))?;
     let client = tenant(&stage, "acme", "hundred").await?;
     let isolates: Vec<Client> = stage.edge.isolate_urls().iter().map(|url| client.clone().at(url)).collect();
     let statuses = statuses(&isolates, 334).await?;
@@ -80,7 +40,7 @@ async fn a_thousand_requests_at_once_on_cold_isolates_admit_no_more_than_the_lim
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_load_on_several_isolates_stays_within_the_limit_and_refused_requests_cost_nothing()
 -> Result<()> {
-    let stage = Stage::with(settings().three_isolates())?;
+    let stage = Stage::with(settings().edge_shape(EdgeShape::ThreeIsolates))?;
     let client = tenant(&stage, "acme", "hundred").await?;
     let isolates: Vec<Client> = stage.edge.isolate_urls().iter().map(|url| client.clone().at(url)).collect();
     let mut admitted = 0;
@@ -90,7 +50,7 @@ async fn concurrent_load_on_several_isolates_stays_within_the_limit_and_refused_
         admitted += count(&statuses, 200);
     }
     assert!((80..=102).contains(&admitted), "{admitted} of 180 were admitted");
-    let usage = stage.admin()?.get("/v1/admin/tenants/acme/usage").await?.expect(200)?.json()?;
+    let usage = usage(&stage, "acme").await?;
     let requests = &usage["data"][0];
     assert_eq!((&requests["of"], &requests["measure"]), (&json!("tenant"), &json!("requests")), "{usage}");
     assert_eq!(requests["limit"], 100);
@@ -157,7 +117,7 @@ async fn a_refusal_names_the_limit_in_the_route_s_own_shape_and_says_when_to_com
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_is_what_the_platform_says_and_never_what_a_client_says() -> Result<()> {
-    let stage = Stage::with(settings().edge_var("CLIENT_ADDRESS_HEADER", "cf-connecting-ip"))?;
+    let stage = Stage::with(settings_with_addresses())?;
     let client = tenant(&stage, "acme", "network").await?;
     let from = |address: &str| client.clone().with("cf-connecting-ip", address);
     // A network may be ahead of what the ledger knows by two requests in each isolate.
@@ -179,6 +139,31 @@ async fn a_network_is_what_the_platform_says_and_never_what_a_client_says() -> R
     let forged = client.with("cf-connecting-ip", "192.0.2.1").with("x-forwarded-for", "192.0.2.1");
     let statuses = statuses(&[forged], 10).await?;
     assert_eq!(count(&statuses, 200), 10, "{statuses:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_keeps_knocking_is_kept_out_with_every_key_and_its_neighbours_are_not() -> Result<()> {
+    let stage = Stage::with(settings_with_addresses())?;
+    let client = tenant(&stage, "acme", "cool").await?;
+    let from = |client: &Client, address: &str| client.clone().with("cf-connecting-ip", address);
+    let knocker = from(&client, "192.0.2.7");
+    let began = Instant::now();
+    let kept_out = loop {
+        let reply = knocker.ask("docs", REFUND).await?;
+        if reply.body.contains("refused too often") {
+            break reply.expect(429)?;
+        }
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(30), "it is never kept out: {reply:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let wait_s: u64 = kept_out.header("retry-after").parse()?;
+    assert!((200..=300).contains(&wait_s), "{kept_out:?}");
+    // Longer than an SDK waits: it must not come back before.
+    assert_eq!(kept_out.header("x-should-retry"), "false");
+    let other_key = from(&stage.client("acme")?, "192.0.2.7");
+    other_key.ask("docs", REFUND).await?.expect(429)?;
+    from(&client, "192.0.2.8").ask("docs", REFUND).await?.expect(200)?;
     Ok(())
 }
 
@@ -245,10 +230,9 @@ async fn tokens_are_settled_with_what_an_answer_took_also_when_the_client_hangs_
 
 /// Waits until the ledger holds nothing of a request for granted: what was reserved is spent or has come back.
 async fn settled(stage: &Stage) -> Result<()> {
-    let admin = stage.admin()?;
     let began = Instant::now();
     loop {
-        let usage = admin.get("/v1/admin/tenants/acme/usage").await?.expect(200)?.json()?;
+        let usage = usage(stage, "acme").await?;
         if usage["data"][0]["on_lease"] == 0 && usage["data"][0]["used"].as_u64().is_some_and(|used| used > 0)
         {
             return Ok(());

@@ -3,8 +3,11 @@
 //! `cargo xtask test` builds what they need and runs them.
 
 mod admission;
+mod admission_faults;
 mod admission_keys;
+mod admission_keys_command;
 mod admission_limits;
+mod admission_running;
 mod asking;
 mod bad_input;
 mod caching;
@@ -16,6 +19,7 @@ mod passing_on;
 mod purging;
 mod reuse;
 mod streams;
+mod tiers;
 mod users;
 mod users_keys;
 

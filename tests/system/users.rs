@@ -307,7 +307,7 @@ async fn each_user_has_a_limit_of_their_own_whatever_token_names_them() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_user_is_required_a_key_alone_shows_no_document_but_writes_them() -> Result<()> {
-    // Also where nothing is counted: then the settings come from the key-value store.
+    // Also where nothing is counted.
     for quotas in ["on", "off"] {
         let stage = Stage::with(settings().edge_var("QUOTAS", quotas))?;
         let key = SigningKey::es256("key")?;

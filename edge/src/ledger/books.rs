@@ -1,22 +1,21 @@
 //! What a ledger knows, in memory and in its tables: settings, keys, news, audit trail, quota.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 use perigee_shared::admin::{
     AuditAction, AuditEntry, AuditPage, KeySummary, LimitUsage, TenantSettings, UsageReport,
 };
 use perigee_shared::admission::{
-    Ask, CounterId, Dimension, Ledger as Quota, Limit, Limits, Measure, Overrides, Subject, Tiers, Usage,
+    Ask, CounterId, Dimension, Ledger as Quota, Limit, Limits, Measure, Overrides, Subject, Tier, Tiers,
+    Usage,
 };
-use perigee_shared::id::{KeyId, TenantId};
+use perigee_shared::id::{KeyId, TenantId, TierName};
 use perigee_shared::key::KeyHash;
 use perigee_shared::problem::{Problem, ProblemKind};
 use serde::Serialize;
 
 use super::protocol::{By, Lease};
 use super::tables::{Tables, Value, json_text, number, to_number};
-use crate::admit::account_of;
 use crate::config::Config;
 
 /// Seconds for which the end of a key is told to isolates. Longer than any of them believes a record
@@ -70,8 +69,10 @@ impl Books {
             [Value::String(name), Value::String(text)] => Some((name.as_str(), text.as_str())),
             _ => None,
         });
-        let quota = Quota::restore(limits, rows)
-            .map_err(|e| worker::Error::RustError(format!("the ledger of {tenant}: {e}")))?;
+        let (quota, unreadable) = Quota::restore(limits, rows);
+        if !unreadable.is_empty() {
+            worker::console_error!("the ledger of {tenant} can't read its rows {}", unreadable.join(", "));
+        }
         let version = tables.fact("version")?.unwrap_or(1);
         let (settings, quota) = (RefCell::new(settings), RefCell::new(quota));
         Ok(Self {
@@ -101,8 +102,6 @@ impl Books {
 
     /// Where the tenant's and its keys' counters stand.
     pub(super) fn usage(&self, now_ms: u64) -> Result<UsageReport, Failure> {
-        let ids: BTreeMap<Subject, KeyId> =
-            self.keys()?.data.into_iter().map(|key| (account_of(&key.id), key.id)).collect();
         let mut quota = self.quota.borrow_mut();
         quota.lapse(now_ms);
         let tenant = Measure::ALL.into_iter().filter_map(|measure| {
@@ -110,9 +109,17 @@ impl Books {
             quota.usage_of(now_ms, counter)
         });
         let keys = quota.usage(now_ms).filter(|usage| usage.counter.dimension == Dimension::Key);
-        let data = tenant.chain(keys).map(|usage| limit_usage(usage, &ids)).collect();
+        let data: Vec<Usage> = tenant.chain(keys).collect();
         drop(quota);
         self.keep_quota()?;
+        let named = |usage: Usage| {
+            let key = match usage.counter.dimension {
+                Dimension::Key => self.id_of(usage.counter.subject)?,
+                Dimension::Network | Dimension::User | Dimension::Tenant => None,
+            };
+            Ok(limit_usage(usage, key))
+        };
+        let data = data.into_iter().map(named).collect::<Result<_, Failure>>()?;
         Ok(UsageReport { tenant: self.tenant.clone(), tier: self.settings.borrow().tier.clone(), data })
     }
 
@@ -226,9 +233,15 @@ impl Books {
     }
 }
 
-fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
-    let Usage { counter: CounterId { dimension, subject, measure }, limit, spent, on_lease, free, resets_ms } =
-        usage;
+fn limit_usage(usage: Usage, key: Option<KeyId>) -> LimitUsage {
+    let Usage {
+        counter: CounterId { dimension, subject: _, measure },
+        limit,
+        spent,
+        on_lease,
+        free,
+        resets_ms,
+    } = usage;
     let scale = measure.scale();
     let (most, window_s) = match limit {
         Limit::Rate(rate) => (rate.units(), Some(rate.period_ms() / 1_000)),
@@ -236,7 +249,7 @@ fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
     };
     LimitUsage {
         of: dimension,
-        key: ids.get(&subject).cloned(),
+        key,
         measure,
         limit: most / scale,
         window_s,
@@ -247,13 +260,13 @@ fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
     }
 }
 
-pub(crate) fn default_settings(config: &Config) -> TenantSettings {
-    TenantSettings { tier: config.tier_default.clone(), limits: Overrides::default(), users: None }
-}
-
 /// The name under which a tenant's settings are published.
 pub(crate) fn settings_name(tenant: &TenantId) -> String {
     format!("tenant:{tenant}")
+}
+
+fn default_settings(config: &Config) -> TenantSettings {
+    TenantSettings { tier: config.tier_default.clone(), limits: Overrides::default(), users: None }
 }
 
 /// The limits that settings make, or those of the default tier when the deployment has changed its tiers so that they
@@ -266,10 +279,17 @@ pub(crate) fn limits(settings: &TenantSettings, config: &Config) -> Limits {
 }
 
 fn check(settings: &TenantSettings, tiers: &Tiers) -> Result<Limits, Problem> {
-    let invalid = |why: String| Problem::new(ProblemKind::InvalidRequest, why);
-    let tier = tiers.get(settings.tier.as_str()).ok_or_else(|| {
+    let tier = find_tier(&settings.tier, tiers)?;
+    Limits::resolve(tier, &settings.limits)
+        .map_err(|e| Problem::new(ProblemKind::InvalidRequest, e.to_string()))
+}
+
+/// # Errors
+/// 400: there is none of this name.
+pub(super) fn find_tier<'t>(name: &TierName, tiers: &'t Tiers) -> Result<&'t Tier, Problem> {
+    tiers.get(name.as_str()).ok_or_else(|| {
         let names: Vec<&str> = tiers.names().collect();
-        invalid(format!("there is no such tier, but {}", names.join(", ")))
-    })?;
-    Limits::resolve(tier, &settings.limits).map_err(|e| invalid(e.to_string()))
+        let detail = format!("there is no such tier, but {}", names.join(", "));
+        Problem::new(ProblemKind::InvalidRequest, detail)
+    })
 }

@@ -2,15 +2,20 @@
 //! trail, what the key-value store must learn of it and, where a key ends, the news for every isolate.
 
 use perigee_shared::admin::{AuditAction, CreateKey, KeyList, KeySummary, PreviousKey};
+use perigee_shared::admission::{Subject, Tiers};
 use perigee_shared::id::KeyId;
 use perigee_shared::key::{KeyHash, KeyRecord};
 use perigee_shared::limits::KEYS_PER_TENANT_MAX;
 use perigee_shared::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
-use super::books::{Books, Failure};
+use super::books::{Books, Failure, find_tier};
 use super::protocol::{By, Digits};
 use super::tables::{json_text, number, to_number};
+use crate::admit::account_of;
+
+/// How long a key that has ended stays in the list.
+const ENDED_S_MAX: u64 = 90 * 24 * 3_600;
 
 /// A key as the ledger keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,9 +33,16 @@ impl Books {
         digits: Digits,
         by: &By,
         now_s: u64,
+        tiers: &Tiers,
     ) -> Result<KeySummary, Failure> {
         made_as.check(now_s).map_err(|e| Problem::new(ProblemKind::InvalidRequest, e.to_string()))?;
-        let live = self.tables.rows("SELECT count(*) FROM keys WHERE is_live = 1", Vec::new())?;
+        if let Some(tier) = &made_as.tier {
+            find_tier(tier, tiers)?;
+        }
+        self.forget_ended(now_s)?;
+        let valid = "SELECT count(*) FROM keys WHERE is_live = 1 AND \
+             coalesce(json_extract(text, '$.summary.expires_at_s') > ?, 1)";
+        let live = self.tables.rows(valid, vec![number(now_s)])?;
         if to_number(live.first().and_then(|row| row.first())) >= KEYS_PER_TENANT_MAX as u64 {
             let detail = format!("it has {KEYS_PER_TENANT_MAX}: revoke some");
             return Err(Problem::new(ProblemKind::TooManyKeys, detail).into());
@@ -143,16 +155,34 @@ impl Books {
     fn keep(&self, kept: &Kept) -> Result<(), Failure> {
         let is_live = u64::from(kept.summary.revoked_at_s.is_none());
         let values = vec![kept.summary.id.as_str().into(), number(is_live), json_text(kept)?];
-        Ok(self.tables.write("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", values)?)
+        self.tables.write("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", values)?;
+        let account =
+            vec![String::from(account_of(&kept.summary.id)).into(), kept.summary.id.as_str().into()];
+        Ok(self.tables.write("INSERT OR REPLACE INTO accounts VALUES (?, ?)", account)?)
+    }
+
+    /// The key whose account this is, if it is one of the ledger's.
+    pub(super) fn id_of(&self, account: Subject) -> Result<Option<KeyId>, Failure> {
+        let query = "SELECT json_quote(id) FROM accounts WHERE subject = ?";
+        Ok(self.tables.json(query, vec![String::from(account).into()])?)
+    }
+
+    /// Keys that ended long ago leave the list; the audit trail still tells of them.
+    fn forget_ended(&self, now_s: u64) -> Result<(), Failure> {
+        let ended = "coalesce(json_extract(text, '$.summary.revoked_at_s'), json_extract(text, '$.summary.expires_at_s'))";
+        let before = now_s.saturating_sub(ENDED_S_MAX);
+        self.tables.write(&format!("DELETE FROM keys WHERE {ended} < ?"), vec![number(before)])?;
+        Ok(self.tables.write("DELETE FROM accounts WHERE id NOT IN (SELECT id FROM keys)", Vec::new())?)
     }
 
     fn publish_key(&self, hash: KeyHash, kept: &Kept, expires_at_s: Option<u64>) -> Result<(), Failure> {
         let KeySummary { id, made_as, .. } = &kept.summary;
-        let CreateKey { name: _, kind: _, corpora, audience, scopes, expires_at_s: _, web_origins } = made_as;
+        let CreateKey { name: _, kind: _, tier, corpora, audience, scopes, expires_at_s: _, web_origins } =
+            made_as;
         let record = KeyRecord {
             id: Some(id.clone()),
             tenant: self.tenant.clone(),
-            tier: Some(self.settings.borrow().tier.clone()),
+            tier: tier.clone(),
             corpora: corpora.clone(),
             audience: audience.clone(),
             scopes: scopes.clone(),

@@ -23,7 +23,7 @@ use self::tables::Tables;
 use crate::Edge;
 use crate::visit::now_ms;
 
-pub(crate) use self::books::{default_settings, limits, settings_name};
+pub(crate) use self::books::{limits, settings_name};
 pub(crate) use self::call::{Unreachable, call};
 
 /// One tenant's ledger.
@@ -105,7 +105,7 @@ impl Ledger {
                 self.published(&books, &changed).await
             }
             Command::CreateKey { id, made_as, digits, by } => {
-                let created = books.create_key(id, made_as, digits, &by, now_s)?;
+                let created = books.create_key(id, made_as, digits, &by, now_s, &edge.config.tiers)?;
                 self.published(&books, &created).await
             }
             Command::RotateKey { id, digits, overlap_s, by } => {

@@ -11,6 +11,8 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, is_live INTEGER NOT NULL, text TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS live_keys ON keys (is_live)",
+    // Which key an account of the quota's arithmetic is, so that nobody has to read all keys to name a few.
+    "CREATE TABLE IF NOT EXISTS accounts (subject TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS revoked (number INTEGER PRIMARY KEY, hash TEXT NOT NULL, at_s INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)",
     // What the key-value store does not know yet; without a text: to be removed there.

@@ -3,16 +3,18 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use perigee_shared::admission::{Draw, Field, Measure, Outcome, Reason, Refusal, Ticket, Who, fields};
+use perigee_shared::admission::{
+    Draw, Field, Listening, Measure, Outcome, Reason, Refusal, Ticket, Who, fields,
+};
 use perigee_shared::header::QUOTA;
 use perigee_shared::problem::{Problem, ProblemKind};
 use worker::Delay;
 
 use super::holding::Holding;
 use super::keeper::keep_up;
+use crate::Edge;
 use crate::admit::{Admitted, revoked_key};
 use crate::visit::{Visit, now_ms};
-use crate::{Edge, RANDOM};
 
 /// How long a request waits for quota, and how often one looks that waits for another one's question.
 const PATIENCE_MS: u64 = 4_000;
@@ -32,39 +34,40 @@ impl Charge {
     /// Says in the response where the caller stands, as long as this is not settled with it reserved.
     pub(crate) fn tell(&self, visit: &Visit) {
         if let Some(Drawn { holding, who, .. }) = &self.0 {
-            tell_standing(visit, holding, who, None);
+            visit.will_tell_limits(holding.standing(now_ms(), who));
         }
     }
 
     /// It was answered here.
     pub(crate) fn hit(mut self) {
-        self.settle(Outcome::Hit);
+        self.settle(Outcome::Hit, now_ms());
     }
 
     /// It was answered from cache; says in the response where the caller stands afterwards.
     pub(crate) fn hit_and_tell(mut self, visit: &Visit) {
-        if let Some((holding, who)) = self.settle(Outcome::Hit) {
-            tell_standing(visit, &holding, &who, None);
+        let now_ms = now_ms();
+        if let Some((holding, who)) = self.settle(Outcome::Hit, now_ms) {
+            visit.will_tell_limits(holding.standing(now_ms, &who));
         }
     }
 
     /// It was answered by an origin and took so many tokens.
     pub(crate) fn miss(mut self, tokens: u64) {
-        self.settle(Outcome::Miss { tokens });
+        self.settle(Outcome::Miss { tokens }, now_ms());
     }
 
     /// It ran, and nobody can say how many tokens it took: all that were reserved count as used.
     pub(crate) fn reserved(mut self) {
         let tokens = self.0.as_ref().map_or(0, |drawn| drawn.tokens_max);
-        self.settle(Outcome::Miss { tokens });
+        self.settle(Outcome::Miss { tokens }, now_ms());
     }
 
-    fn settle(&mut self, outcome: Outcome) -> Option<(Rc<Holding>, Who)> {
+    fn settle(&mut self, outcome: Outcome, now_ms: u64) -> Option<(Rc<Holding>, Who)> {
         let Drawn { holding, who, ticket, tokens_max: _ } = self.0.take()?;
         {
             let mut purse = holding.purse.borrow_mut();
             let actual = purse.limits().actual(outcome);
-            purse.settle(now_ms(), ticket, actual);
+            purse.settle(now_ms, ticket, actual);
         }
         Some((holding, who))
     }
@@ -72,15 +75,10 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.settle(Outcome::Nothing);
+        if self.0.is_some() {
+            self.settle(Outcome::Nothing, now_ms());
+        }
     }
-}
-
-/// What this isolate holds of the quota of a key's tenant.
-pub(crate) fn holding_of(edge: &Edge, admitted: &Admitted) -> Rc<Holding> {
-    let random = RANDOM.with(Rc::clone);
-    let tenant = &admitted.caller.tenant;
-    edge.holdings.borrow_mut().of(tenant, admitted.tier.as_ref(), &edge.config, &random)
 }
 
 /// Reserves what a request may cost at most.
@@ -94,17 +92,21 @@ pub(crate) async fn charge(
     tokens_max: u64,
 ) -> Result<Charge, Problem> {
     if !edge.config.quotas {
+        check_key(edge, visit, admitted).await?;
         return Ok(Charge(None));
     }
-    let holding = holding_of(edge, admitted);
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
     let who = Who { key: admitted.subject, user: admitted.user, network: visit.network(&edge.config)? };
-    let give_up_ms = now_ms() + PATIENCE_MS;
+    let began_ms = now_ms();
+    let mut now_ms = began_ms;
     let mut waited = false;
     loop {
-        let now_ms = now_ms();
         let draw = {
             let mut purse = holding.purse.borrow_mut();
             let cost = purse.limits().cost(tokens_max);
+            if let Some(limits) = admitted.key_limits {
+                purse.set_key_limits(admitted.subject, limits);
+            }
             if waited { purse.draw_again(now_ms, &who, cost) } else { purse.draw(now_ms, &who, cost) }
         };
         match draw {
@@ -115,7 +117,7 @@ pub(crate) async fn charge(
                     return Err(revoked_key());
                 }
                 keep_up(edge, visit, &holding, now_ms);
-                if by_allowance && !visit.has_told(QUOTA) {
+                if by_allowance {
                     visit.will_tell(QUOTA, "allowance; ledger=unreachable");
                 }
                 return Ok(charge);
@@ -124,16 +126,38 @@ pub(crate) async fn charge(
                 keep_up(edge, visit, &holding, now_ms);
                 return Err(refused(visit, &holding, &who, refusal));
             }
-            Draw::Wait if now_ms >= give_up_ms => {
+            Draw::Wait if now_ms.saturating_sub(began_ms) >= PATIENCE_MS => {
                 let refusal = Refusal { reason: Reason::Unreachable, retry_after_ms: Some(1_000) };
                 return Err(refused(visit, &holding, &who, refusal));
             }
             Draw::Wait => {
                 waited = true;
                 wait(edge, visit, &holding, now_ms).await?;
+                now_ms = crate::visit::now_ms();
             }
         }
     }
+}
+
+/// Whether the key is still valid, as far as its tenant's ledger can be reached. Draws nothing: neither a spent budget nor
+/// limits that are switched off are in the way.
+///
+/// # Errors
+/// 401 revoked key.
+pub(crate) async fn check_key(edge: &Rc<Edge>, visit: &Visit, admitted: &Admitted) -> Result<(), Problem> {
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
+    let began_ms = now_ms();
+    let mut now_ms = began_ms;
+    loop {
+        let listening = holding.purse.borrow_mut().listen(now_ms);
+        if listening != Listening::Wait || now_ms.saturating_sub(began_ms) >= PATIENCE_MS {
+            break;
+        }
+        wait(edge, visit, &holding, now_ms).await?;
+        now_ms = crate::visit::now_ms();
+    }
+    keep_up(edge, visit, &holding, now_ms);
+    if holding.is_revoked(&admitted.hash) { Err(revoked_key()) } else { Ok(()) }
 }
 
 /// Asks the ledger; or, where another request does that already, waits a moment. Nobody may wait for what another request
@@ -163,14 +187,9 @@ fn refused(visit: &Visit, holding: &Holding, who: &Who, refusal: Refusal) -> Pro
             ProblemKind::QuotaUnknown
         }
     };
-    tell_standing(visit, holding, who, Some(&refusal));
-    Problem::new(kind, refusal.to_string())
-}
-
-/// What every response to this request says about its caller's limits.
-fn tell_standing(visit: &Visit, holding: &Holding, who: &Who, refusal: Option<&Refusal>) {
-    for Field { name, value } in fields(&[], refusal) {
+    for Field { name, value } in fields(&[], Some(&refusal)) {
         visit.will_tell(name, value);
     }
     visit.will_tell_limits(holding.standing(now_ms(), who));
+    Problem::new(kind, refusal.to_string())
 }

@@ -1,6 +1,7 @@
-//! The platform's own rate limit, in front of everything: a coarse guard for each data centre and client address. What it
-//! lets through is counted exactly behind it.
+//! The platform's own rate limit, in front of everything that costs something: a coarse guard for each data centre and client
+//! network. What it lets through is counted exactly behind it.
 
+use perigee_shared::admission::NetworkPrefix;
 use perigee_shared::problem::{Problem, ProblemKind};
 
 use crate::Edge;
@@ -11,16 +12,18 @@ use crate::visit::Visit;
 const RETRY_AFTER_S: u32 = 10;
 
 /// # Errors
-/// 429 when this address floods this data centre.
+/// 429 when this network floods this data centre.
 pub(crate) async fn flood_guard(edge: &Edge, visit: &Visit) -> Result<(), Problem> {
     if !edge.has_flood_guard {
         return Ok(());
     }
     let Some(address) = visit.client_address(&edge.config) else { return Ok(()) };
+    // One host of IPv6 has as many addresses as it likes.
+    let network = address.parse::<NetworkPrefix>().map_or(address, |prefix| prefix.to_string());
     let Ok(guard) = visit.env.rate_limiter(FLOOD_GUARD) else { return Ok(()) };
-    match guard.limit(address).await {
+    match guard.limit(network).await {
         Ok(outcome) if !outcome.success => {
-            let detail = "too many requests from this address at this data centre";
+            let detail = "too many requests from this network at this data centre";
             Err(Problem::new(ProblemKind::RateLimited, detail).with_retry_after_s(RETRY_AFTER_S))
         }
         Ok(_) => Ok(()),

@@ -3,19 +3,21 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::time::Duration;
 
+use futures::future::{Either, select};
 use perigee_shared::admin::TenantSettings;
-use perigee_shared::admission::{Ask, IsolateId, Overrides, Purse, Who, fields};
-use perigee_shared::id::{TenantId, TierName};
+use perigee_shared::admission::{Ask, IsolateId, Purse, Who, fields};
+use perigee_shared::id::TenantId;
 use perigee_shared::key::KeyHash;
 use quick_cache::unsync::Cache;
-use worker::Env;
+use worker::{Delay, Env};
 
-use crate::config::Config;
+use crate::RANDOM;
+use crate::config::{Config, KEYS};
 use crate::ledger::protocol::{Command, Lease};
-use crate::ledger::{Unreachable, call, default_settings, limits};
+use crate::ledger::{Unreachable, call, limits, settings_name};
 use crate::respond::headers_json;
-use crate::trace::Random;
 use crate::users::Heard;
 use crate::visit::now_ms;
 
@@ -24,6 +26,9 @@ const TENANTS_MAX: usize = 1_024;
 
 /// How long a ledger may take to answer.
 const ANSWER_MS_MAX: u64 = 1_500;
+
+/// How long the key-value store may take after that.
+const STORE_MS_MAX: u64 = 1_000;
 
 /// From when on a call that has not ended is taken for lost, with the request that made it.
 const LOST_MS: u64 = 2 * ANSWER_MS_MAX;
@@ -60,22 +65,14 @@ impl Holdings {
         Self(Cache::new(TENANTS_MAX))
     }
 
-    /// What is held of a tenant; nothing yet for one that was not met before. `tier` is only a first guess.
-    pub(crate) fn of(
-        &mut self,
-        tenant: &TenantId,
-        tier: Option<&TierName>,
-        config: &Config,
-        random: &Random,
-    ) -> Rc<Holding> {
+    /// What is held of a tenant; of one that was not met before nothing yet, under the limits of the default tier until its
+    /// ledger has said which are its own.
+    pub(crate) fn of(&mut self, tenant: &TenantId, config: &Config) -> Rc<Holding> {
         if let Some(holding) = self.0.get(tenant) {
             return Rc::clone(holding);
         }
-        let settings = match tier.filter(|tier| config.tiers.get(tier.as_str()).is_some()) {
-            Some(tier) => TenantSettings { tier: tier.clone(), limits: Overrides::default(), users: None },
-            None => default_settings(config),
-        };
-        let purse = Purse::new(IsolateId::from_random(random.number()), limits(&settings, config));
+        let isolate = IsolateId::from_random(RANDOM.with(|random| random.number()));
+        let purse = Purse::new(isolate, config.limits_default.clone());
         let holding = Rc::new(Holding {
             tenant: tenant.clone(),
             purse: RefCell::new(purse),
@@ -131,6 +128,11 @@ impl Holding {
         let began_ms = self.calling_since_ms.get();
         let command = Command::Lease { ask, known: self.known.get() };
         let answered = call::<Lease>(env, &self.tenant, command, ANSWER_MS_MAX).await;
+        // An isolate that never heard from the ledger goes by what the key-value store says of the tenant's tier.
+        let published = match answered {
+            Ok(Err(_)) | Err(Unreachable) if self.known.get() == 0 => self.published_settings(env).await,
+            Ok(_) | Err(Unreachable) => None,
+        };
         // Unless it was taken for lost, and another one is under way.
         if self.calling_since_ms.get() != began_ms {
             return;
@@ -138,7 +140,23 @@ impl Holding {
         self.calling_since_ms.set(None);
         match answered {
             Ok(Ok(lease)) => self.learn(lease, began_ms.unwrap_or_default(), config),
-            Ok(Err(_)) | Err(Unreachable) => self.purse.borrow_mut().failed(now_ms()),
+            Ok(Err(_)) | Err(Unreachable) => {
+                let mut purse = self.purse.borrow_mut();
+                if let Some(settings) = published {
+                    purse.set_limits(limits(&settings, config));
+                }
+                purse.failed(now_ms());
+            }
+        }
+    }
+
+    /// The tenant's settings as its ledger has published them last; `None` where there are none, or none can be had in time.
+    async fn published_settings(&self, env: &Env) -> Option<TenantSettings> {
+        let store = env.kv(KEYS).ok()?;
+        let read = store.get(&settings_name(&self.tenant)).text();
+        match select(Box::pin(read), Delay::from(Duration::from_millis(STORE_MS_MAX))).await {
+            Either::Left((text, _)) => serde_json::from_str(&text.ok()??).ok(),
+            Either::Right(((), _)) => None,
         }
     }
 

@@ -25,9 +25,13 @@ const FRESH_MS: u64 = 1_000;
 /// Tells a key's tenant. Who has used up a limit may still see that they have.
 ///
 /// # Errors
-/// 401 key; 503 the ledger can't be reached.
+/// 401 key; 403 publishable key; 503 the ledger can't be reached.
 pub(crate) async fn show_usage(edge: &Rc<Edge>, visit: &Visit) -> Result<Response, Problem> {
     let admitted = admit(edge, visit).await?;
+    if admitted.is_publishable() {
+        let detail = "a publishable key, which everybody can read, tells nothing of its tenant";
+        return Err(Problem::new(ProblemKind::MissingScope, detail));
+    }
     match charge(edge, visit, &admitted, 0).await {
         Ok(charge) => charge.hit_and_tell(visit),
         Err(refused) if matches!(refused.kind, ProblemKind::BudgetSpent | ProblemKind::RateLimited) => {

@@ -42,8 +42,8 @@ impl Users {
 /// The caller that a key is for the user whose token came with it; without a token, the key's own.
 ///
 /// # Errors
-/// 400 the tenant takes no tokens; 401 the token is not believed; 503 what it would be checked against can't be had; and
-/// what [`charge`](crate::quota::charge) refuses, where the tenant's settings have to be waited for.
+/// 400 the tenant takes no tokens; 401 the token is not believed, or the key was revoked; 503 what it would be checked
+/// against can't be had.
 pub(crate) async fn on_behalf(
     edge: &Rc<Edge>,
     visit: &Visit,

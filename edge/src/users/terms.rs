@@ -1,7 +1,7 @@
 //! What a tenant's settings say of its users, as far as this isolate has heard.
 //!
-//! The ledger tells it with each lease, and is believed as long as the lease is. Where there is no lease (the ledger can't be
-//! reached, or nothing is counted), the settings are read where the ledger publishes them.
+//! The ledger tells it with each lease, and is believed as long as the lease is. Where there is no lease, because the ledger
+//! can't be reached, the settings are read where it publishes them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::Edge;
 use crate::admit::Admitted;
 use crate::config::KEYS;
 use crate::ledger::settings_name;
-use crate::quota::{charge, holding_of};
+use crate::quota::check_key;
 use crate::visit::{Visit, now_ms};
 
 /// Whose tokens a tenant takes, under a name that changes whenever the settings do.
@@ -76,18 +76,16 @@ impl Heard {
 /// Whose tokens the tenant of a key takes.
 ///
 /// # Errors
-/// Where the ledger has to be waited for, what it refuses; 503 when the settings can't be had at all.
+/// 401 the ledger was waited for, and says that the key is revoked; 503 the settings can't be had at all.
 pub(super) async fn of(edge: &Rc<Edge>, visit: &Visit, admitted: &Admitted) -> Result<Rc<Terms>, Problem> {
-    let holding = holding_of(edge, admitted);
+    let holding = edge.holdings.borrow_mut().of(&admitted.caller.tenant, &edge.config);
     if let Some(known) = holding.users.current(now_ms()) {
         return Ok(known);
     }
-    if edge.config.quotas {
-        // A request without a lease waits for the ledger anyway, and the settings come with the lease. Nothing is drawn.
-        drop(charge(edge, visit, admitted, 0).await?);
-        if let Some(known) = holding.users.current(now_ms()) {
-            return Ok(known);
-        }
+    // A request without a lease waits for the ledger anyway, and the settings come with the lease.
+    check_key(edge, visit, admitted).await?;
+    if let Some(known) = holding.users.current(now_ms()) {
+        return Ok(known);
     }
     let settings = published(visit, admitted).await?;
     Ok(holding.users.read(settings.and_then(|settings| settings.users), now_ms()))

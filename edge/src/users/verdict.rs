@@ -139,7 +139,7 @@ impl Verdicts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perigee_shared::admission::Subject;
+    use perigee_shared::admission::{Subject, Tiers};
     use perigee_shared::caller::Audience;
     use perigee_shared::id::Label;
     use perigee_shared::key::{Key, KeyKind, KeySecret};
@@ -151,7 +151,8 @@ mod tests {
         let record =
             format!(r#"{{"tenant":"{tenant}","corpora":["*"],"audience":["key"],"scopes":["ask"]}}"#);
         let hash = KeySecret::new(b"a secret").hash(&Key::from_random(KeyKind::Secret, [key; 24]));
-        Rc::new(Admitted::new(serde_json::from_str(&record).unwrap(), KeyKind::Secret, hash))
+        let tiers = serde_json::from_str(Tiers::DEFAULT_JSON).unwrap();
+        Rc::new(Admitted::new(serde_json::from_str(&record).unwrap(), KeyKind::Secret, hash, &tiers))
     }
 
     fn terms(issuer: &str) -> Terms {

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use perigee_shared::key::{Key, KeyKind, KeySecret};
 use serde_json::json;
-use xtask::edge::{Edge, EdgeSettings, OriginAt};
+use xtask::edge::{Edge, EdgeSettings, EdgeShape, OriginAt};
 use xtask::workerd::Workerd;
 use xtask::workspace::Workspace;
 
@@ -78,7 +78,7 @@ pub(crate) fn start_edge(workspace: &Workspace, served: &Served, quotas: Quotas)
     let record = json!({"tenant": TENANT, "corpora": ["*"], "audience": [], "scopes": ["ask"]});
     let settings = EdgeSettings {
         port: 0,
-        three_isolates: false,
+        shape: EdgeShape::OneIsolate,
         origins: vec![OriginAt { name: "bench".into(), url: served.origin.url(), lat: 0.0, lon: 0.0 }],
         secret: EDGE_SECRET.to_owned(),
         key_secret: KEY_SECRET.to_owned(),

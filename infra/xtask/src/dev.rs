@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use xtask::credentials::Credentials;
-use xtask::edge::{self, Edge, EdgeSettings, OriginAt};
+use xtask::edge::{self, Edge, EdgeSettings, EdgeShape, OriginAt};
 use xtask::origin::{self, Origin, OriginSettings, Profile};
 use xtask::steps::Steps;
 use xtask::tools::{self, Purpose};
@@ -129,7 +129,7 @@ fn upstream_from_the_environment() -> Vec<(String, String)> {
 fn edge_settings(options: &Options, origin: &Origin, data: &Path, credentials: &Credentials) -> EdgeSettings {
     EdgeSettings {
         port: options.port,
-        three_isolates: false,
+        shape: EdgeShape::OneIsolate,
         origins: vec![OriginAt { name: "development".to_owned(), url: origin.url(), lat: 0.0, lon: 0.0 }],
         secret: credentials.edge_secret().to_owned(),
         key_secret: credentials.key_secret().to_owned(),

@@ -19,13 +19,40 @@ use crate::workspace::Workspace;
 /// The sockets of the isolates: the first is everywhere, the others in isolates.capnp.
 const ISOLATES: [&str; 3] = ["edge", "edge-2", "edge-3"];
 
+/// What runs as the edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EdgeShape {
+    #[default]
+    OneIsolate,
+    /// Three with one set of ledgers, each on a port that the system chooses.
+    ThreeIsolates,
+    /// One with faults that tests call for through the key-value store (tests/workerd/faults.js).
+    WithFaults,
+}
+
+impl EdgeShape {
+    const fn config(self) -> &'static str {
+        match self {
+            Self::OneIsolate => "infra/workerd/perigee.capnp",
+            Self::ThreeIsolates => "infra/workerd/isolates.capnp",
+            Self::WithFaults => "tests/workerd/faults.capnp",
+        }
+    }
+
+    const fn isolates(self) -> usize {
+        match self {
+            Self::OneIsolate | Self::WithFaults => 1,
+            Self::ThreeIsolates => ISOLATES.len(),
+        }
+    }
+}
+
 /// How to run an edge.
 #[derive(Clone, Debug)]
 pub struct EdgeSettings {
     /// On 127.0.0.1; 0 lets the system choose.
     pub port: u16,
-    /// Whether three isolates serve, each on a port that the system chooses, with one set of ledgers.
-    pub three_isolates: bool,
+    pub shape: EdgeShape,
     /// Nearest is chosen by the worker, so the order doesn't matter.
     pub origins: Vec<OriginAt>,
     /// What the edge signs its requests with.
@@ -75,13 +102,9 @@ impl Edge {
         fs::create_dir_all(&settings.ledgers)
             .with_context(|| format!("creating {}", settings.ledgers.display()))?;
         let directories = [("ledgers", settings.ledgers.as_path())];
-        let (config, isolates) = match settings.three_isolates {
-            true => ("infra/workerd/isolates.capnp", ISOLATES.as_slice()),
-            false => ("infra/workerd/perigee.capnp", &ISOLATES[..1]),
-        };
-        let config = workspace.root().join(config);
+        let config = workspace.root().join(settings.shape.config());
         let mut sockets = vec![("keys", 0)];
-        sockets.extend(isolates.iter().map(|isolate| (*isolate, 0)));
+        sockets.extend(ISOLATES.iter().take(settings.shape.isolates()).map(|isolate| (*isolate, 0)));
         if let Some((_, port)) = sockets.iter_mut().find(|(socket, _)| *socket == ISOLATES[0]) {
             *port = settings.port;
         }

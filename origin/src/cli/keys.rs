@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use perigee_shared::admin::{AuditPage, CreateKey, KeyList, KeySummary, RotateKey, ShownKey};
 use perigee_shared::caller::{CorpusScope, Scope};
-use perigee_shared::id::{KeyId, Label, TenantId};
+use perigee_shared::id::{KeyId, Label, TenantId, TierName};
 use perigee_shared::key::KeyKind;
 use perigee_shared::web_origin::WebOrigin;
 use reqwest::Method;
@@ -102,6 +102,9 @@ struct Wanted {
     /// A key for web pages, that only asks and searches
     #[arg(long, requires = "web_origins")]
     publishable: bool,
+    /// The tier whose limits of a key it has [default: its tenant's]
+    #[arg(long, value_name = "TIER")]
+    tier: Option<TierName>,
     /// A corpus that it may name; repeat for more [default: all of the tenant's]
     #[arg(long = "corpus", value_name = "NAME")]
     corpora: Vec<String>,
@@ -126,13 +129,14 @@ fn scope(name: &str) -> Result<Scope, String> {
 
 impl Wanted {
     fn into_request(self) -> anyhow::Result<CreateKey> {
-        let Self { name, publishable, corpora, labels, scopes, expires_in, web_origins } = self;
+        let Self { name, publishable, tier, corpora, labels, scopes, expires_in, web_origins } = self;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
         let corpora = if corpora.is_empty() { vec!["*".to_owned()] } else { corpora };
         let asking = BTreeSet::from([Scope::Ask, Scope::Search]);
         Ok(CreateKey {
             name,
             kind: if publishable { KeyKind::Publishable } else { KeyKind::Secret },
+            tier,
             corpora: CorpusScope::try_from(corpora)?,
             audience: labels.into_iter().collect(),
             scopes: if scopes.is_empty() { asking } else { scopes.into_iter().collect() },

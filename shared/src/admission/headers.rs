@@ -155,7 +155,8 @@ const fn quota(limit: Limit) -> u64 {
 
 /// Of several limits in a measure, the one of which the smallest part is left.
 fn tightest(standing: &[Standing], measure: Measure) -> Option<&Standing> {
-    let part = |one: &Standing| u128::from(one.left) * 1_000_000 / u128::from(one.limit.most().max(1));
+    // No rate has so many units that this saturates.
+    let part = |one: &Standing| one.left.saturating_mul(1_000_000) / one.limit.most().max(1);
     standing.iter().filter(|one| one.measure == measure).min_by_key(|one| part(one))
 }
 

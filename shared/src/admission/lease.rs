@@ -2,11 +2,12 @@
 //!
 //! An isolate has one ask on the way at a time. It numbers them, and says which answer it last received, so
 //! that the ledger can tell a repeated report from a new one: whatever is lost on the way, spending is
-//! counted once.
+//! counted once. While a release is rolled out, an isolate and a ledger may be of two: what one does not know, it ignores.
 
 use serde::{Deserialize, Serialize};
 
 use super::subject::{CounterId, Dimension, Subject};
+use super::tier::Limit;
 
 /// Milliseconds that an isolate uses a lease, by its own clock, from before it asked. Also the age that news
 /// carried by grants (revoked keys, settings) can reach.
@@ -35,7 +36,6 @@ impl IsolateId {
 
 /// What an isolate reports and wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Ask {
     pub isolate: IsolateId,
     /// Counts the isolate's leases: a new one begins when the last was not renewed in time.
@@ -49,7 +49,6 @@ pub struct Ask {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AskLine {
     pub counter: CounterId,
     /// Units spent since the acknowledged ask.
@@ -62,11 +61,13 @@ pub struct AskLine {
     pub want: u64,
     /// Requests refused by this limit since the acknowledged ask.
     pub refused: u64,
+    /// The counter's limit, where it is not the tenant's settings that give it: of a key with a tier of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Limit>,
 }
 
 /// The ledger's answer to an [`Ask`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Grant {
     pub generation: u32,
     pub seq: u32,
@@ -78,7 +79,6 @@ pub struct Grant {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct GrantLine {
     pub counter: CounterId,
     pub granted: u64,
@@ -90,7 +90,6 @@ pub struct GrantLine {
 
 /// Somebody who is kept out for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Blocked {
     pub dimension: Dimension,
     pub subject: Subject,

@@ -31,6 +31,9 @@ const COUNTERS_MAX: usize = 50_000;
 /// How often counters that are as good as new are forgotten.
 const SWEEP_MS: u64 = 60_000;
 
+/// And at most so often when there is no room for another one.
+const FULL_SWEEP_MS: u64 = 1_000;
+
 /// Networks that are told to isolates as kept out.
 const BLOCKED_MAX: usize = 256;
 
@@ -41,6 +44,8 @@ pub struct Ledger {
     pub(super) counters: BTreeMap<CounterId, Counter>,
     pub(super) leases: BTreeMap<IsolateId, Lease>,
     pub(super) abuse: BTreeMap<Subject, Abuse>,
+    /// What was on lease by leases that nobody knows any more.
+    lost: BTreeMap<CounterId, u64>,
     seen_ms: u64,
     swept_ms: u64,
     pub(super) changed: Changed,
@@ -51,6 +56,9 @@ pub(super) struct Counter {
     meter: Meter,
     /// The sum of what leases hold of it.
     on_lease: u64,
+    /// Its limit, where it is not the tenant's settings that give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own: Option<Limit>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +115,7 @@ impl Ledger {
             counters: BTreeMap::new(),
             leases: BTreeMap::new(),
             abuse: BTreeMap::new(),
+            lost: BTreeMap::new(),
             seen_ms: 0,
             swept_ms: 0,
             changed: Changed::default(),
@@ -157,7 +166,25 @@ impl Ledger {
         for isolate in silent {
             self.lapse_lease(now_ms, isolate);
         }
+        for (id, held) in std::mem::take(&mut self.lost) {
+            self.count_as_spent(now_ms, id, held);
+        }
         self.leases.values().map(|lease| lease.until_ms).min()
+    }
+
+    /// Compares what counters say is on lease with what leases hold.
+    pub(super) fn find_lost(&mut self) {
+        let mut held: BTreeMap<CounterId, u64> = BTreeMap::new();
+        for (id, entry) in self.leases.values().flat_map(|lease| &lease.entries) {
+            *held.entry(*id).or_default() += entry.held;
+        }
+        for (id, counter) in &mut self.counters {
+            let known = held.remove(id).unwrap_or(0);
+            if counter.on_lease > known {
+                self.lost.insert(*id, counter.on_lease - known);
+            }
+            counter.on_lease = counter.on_lease.max(known);
+        }
     }
 
     /// The tenant's and its keys' counters, for people to read.
@@ -169,9 +196,9 @@ impl Ledger {
     /// Where one counter stands, whether it was ever used or not; `None` without such a limit.
     #[must_use]
     pub fn usage_of(&self, now_ms: u64, counter: CounterId) -> Option<Usage> {
-        let limit = self.limits.get(counter.dimension, counter.measure)?;
-        let Counter { meter, on_lease } =
+        let Counter { meter, on_lease, own } =
             self.counters.get(&counter).copied().unwrap_or_else(|| Counter::new(counter.measure));
+        let limit = own.or_else(|| self.limits.get(counter.dimension, counter.measure))?;
         let unspent = meter.free(limit, now_ms);
         let (spent, free) = (limit.most() - unspent, unspent.saturating_sub(on_lease));
         Some(Usage { counter, limit, spent, on_lease, free, resets_ms: limit.resets_ms(unspent, now_ms) })
@@ -217,7 +244,8 @@ impl Ledger {
         entry.spent = entry.spent.max(line.spent);
         entry.refused = entry.refused.max(line.refused);
         self.note_refusals(now_ms, line.counter, refused);
-        let Some((limit, counter)) = self.counter(now_ms, line.counter) else { return };
+        let Some((limit, counter)) = self.counter(now_ms, line.counter, line.own) else { return };
+        counter.own = line.own;
         counter.meter.charge(limit, now_ms, spent);
         counter.on_lease = counter.on_lease.saturating_sub(entry.held).saturating_add(line.holding);
         entry.held = line.holding;
@@ -226,7 +254,7 @@ impl Ledger {
     /// Lends what one line asks for.
     fn lend(&mut self, now_ms: u64, lease: &mut Lease, line: &AskLine) -> GrantLine {
         let wish = line.need.saturating_add(line.want);
-        let Some((limit, counter)) = self.counter(now_ms, line.counter) else {
+        let Some((limit, counter)) = self.counter(now_ms, line.counter, line.own) else {
             // Without such a limit, or with more counters than can be kept, there is nothing to spare.
             return GrantLine { counter: line.counter, granted: wish, free: wish, dry_ms: None };
         };
@@ -250,18 +278,26 @@ impl Ledger {
         for (id, Entry { held, .. }) in
             self.leases.remove(&isolate).into_iter().flat_map(|lease| lease.entries)
         {
-            if let Some((limit, counter)) = self.counter(now_ms, id) {
-                counter.meter.charge(limit, now_ms, held);
-                counter.on_lease = counter.on_lease.saturating_sub(held);
-            }
+            self.count_as_spent(now_ms, id, held);
+        }
+    }
+
+    fn count_as_spent(&mut self, now_ms: u64, id: CounterId, held: u64) {
+        let own = self.counters.get(&id).and_then(|counter| counter.own);
+        if let Some((limit, counter)) = self.counter(now_ms, id, own) {
+            counter.meter.charge(limit, now_ms, held);
+            counter.on_lease = counter.on_lease.saturating_sub(held);
         }
     }
 
     /// The counter and its limit, made if there is none yet; `None` without such a limit.
-    fn counter(&mut self, now_ms: u64, id: CounterId) -> Option<(Limit, &mut Counter)> {
-        let limit = self.limits.get(id.dimension, id.measure)?;
+    fn counter(&mut self, now_ms: u64, id: CounterId, own: Option<Limit>) -> Option<(Limit, &mut Counter)> {
+        let limit = own.or_else(|| self.limits.get(id.dimension, id.measure))?;
         if !self.counters.contains_key(&id) && self.counters.len() >= COUNTERS_MAX {
-            self.sweep(now_ms);
+            // Not for each of the many who then come.
+            if now_ms.abs_diff(self.swept_ms) >= FULL_SWEEP_MS {
+                self.sweep(now_ms);
+            }
             if self.counters.len() >= COUNTERS_MAX {
                 return None;
             }
@@ -275,7 +311,7 @@ impl Ledger {
         self.swept_ms = now_ms;
         let Self { limits, counters, abuse, changed, .. } = self;
         counters.retain(|&id, counter| {
-            let limit = limits.get(id.dimension, id.measure);
+            let limit = counter.own.or_else(|| limits.get(id.dimension, id.measure));
             let new = limit.is_none_or(|limit| counter.meter.free(limit, now_ms) >= limit.most());
             let keep = counter.on_lease > 0 || !new;
             if !keep {
@@ -346,7 +382,7 @@ enum Opened {
 
 impl Counter {
     fn new(measure: Measure) -> Self {
-        Self { meter: Meter::new(measure), on_lease: 0 }
+        Self { meter: Meter::new(measure), on_lease: 0, own: None }
     }
 }
 

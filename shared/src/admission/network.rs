@@ -1,6 +1,7 @@
 //! The part of a network address that limits count by: one IPv4 address, or the /64 that IPv6 gives a site.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An IPv4 /32 or an IPv6 /64.
@@ -42,6 +43,15 @@ const fn upper_half(address: Ipv6Addr) -> u64 {
     (address.to_bits() >> 64) as u64
 }
 
+impl fmt::Display for NetworkPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Prefix::V4(bits) => Ipv4Addr::from_bits(bits).fmt(f),
+            Prefix::V6(bits) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(bits) << 64)),
+        }
+    }
+}
+
 impl FromStr for NetworkPrefix {
     type Err = InvalidAddress;
 
@@ -70,6 +80,12 @@ mod tests {
     fn a_mapped_address_counts_as_the_ipv4_address_it_is() {
         assert_eq!(prefix("::ffff:192.0.2.1"), prefix("192.0.2.1"));
         assert_ne!(prefix("::ffff:192.0.2.1"), prefix("::ffff:192.0.2.2"));
+    }
+
+    #[test]
+    fn a_network_is_written_as_people_write_it() {
+        assert_eq!(prefix("2001:db8:1:2:ffff::1").to_string(), "2001:db8:1:2::/64");
+        assert_eq!(prefix("::ffff:192.0.2.1").to_string(), "192.0.2.1");
     }
 
     #[test]

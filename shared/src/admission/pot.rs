@@ -74,7 +74,7 @@ impl Pot {
             Verdict::Fits
         } else if self.is_dry(now_ms) {
             Verdict::Dry(self.back_ms.saturating_sub(now_ms))
-        } else if self.owed + self.owed_reporting + lacking <= trust(id, limit) {
+        } else if !self.is_used_up(now_ms) && self.owed + self.owed_reporting + lacking <= trust(id, limit) {
             Verdict::Fits
         } else {
             Verdict::Lacks
@@ -137,7 +137,7 @@ impl Pot {
     }
 
     /// The line that reports this pot and asks for more, if there is something to say.
-    pub(super) fn report(&mut self, id: CounterId, limit: Limit, at: AskTime) -> Option<AskLine> {
+    pub(super) fn report(&mut self, id: CounterId, limit: Limit, own: bool, at: AskTime) -> Option<AskLine> {
         if at.give_back {
             // Whoever waited has gone.
             self.need = 0;
@@ -151,7 +151,9 @@ impl Pot {
         }
         let holding = self.balance + self.held;
         let says = self.spent + self.refused + need + want > 0 || self.told != holding || self.lost;
-        let line = AskLine { counter: id, spent: self.spent, holding, need, want, refused: self.refused };
+        let own = own.then_some(limit);
+        let line =
+            AskLine { counter: id, spent: self.spent, holding, need, want, refused: self.refused, own };
         (self.need, self.drawn, self.taken) = (0, 0, 0);
         self.peak = self.held;
         self.owed_reporting += std::mem::take(&mut self.owed);
@@ -212,7 +214,7 @@ impl Pot {
 
     /// What the ledger said does not hold any more: the clock has stepped back, or there are new limits.
     pub(super) fn forget_ledger(&mut self) {
-        (self.dry_until_ms, self.free) = (0, None);
+        (self.dry_until_ms, self.back_ms, self.free) = (0, 0, None);
     }
 
     /// Whether nothing is held, and nothing is left to tell.
@@ -223,6 +225,13 @@ impl Pot {
             && !self.lost
     }
 
+    /// Whether the ledger has nothing, as far as it knew when it was asked: nobody is trusted beyond that, and it is worth
+    /// remembering.
+    pub(super) const fn is_used_up(&self, now_ms: u64) -> bool {
+        self.back_ms > now_ms
+    }
+
+    /// Whether it is so, and the ledger need not be asked again yet.
     pub(super) const fn is_dry(&self, now_ms: u64) -> bool {
         self.dry_until_ms > now_ms
     }
@@ -232,14 +241,18 @@ impl Pot {
         let unused = |units: u64| limit.most().saturating_sub(units);
         let with_ledger = match (self.free, limit) {
             (Some((free, at_ms)), Limit::Rate(rate)) => {
-                let back = u128::from(now_ms.saturating_sub(at_ms)) * u128::from(rate.units())
-                    / u128::from(rate.period_ms());
-                free.saturating_add(u64::try_from(back).unwrap_or(u64::MAX))
+                // Where this saturates it is more than any burst.
+                free.saturating_add(
+                    now_ms.saturating_sub(at_ms).saturating_mul(rate.units()) / rate.period_ms(),
+                )
             }
             (Some((free, _)), Limit::Concurrent(_) | Limit::Monthly(_)) => free,
             (None, _) => unused(self.balance),
         };
-        (with_ledger + self.balance).saturating_sub(self.owed + self.owed_reporting).min(unused(self.held))
+        with_ledger
+            .saturating_add(self.balance)
+            .saturating_sub(self.owed + self.owed_reporting)
+            .min(unused(self.held))
     }
 }
 

@@ -10,7 +10,8 @@ use super::gcra::Gcra;
 use super::lease::{Ask, AskLine, Grant, IsolateId, LEASE_MS};
 use super::pot::{AskTime, Attempt, Pot, Verdict};
 use super::subject::{CounterId, Dimension, Measure, Subject, Who};
-use super::tier::{Cost, Limit, Limits, Unreachable};
+use super::tier::{Cost, KeyLimits, Limit, Limits, Unreachable};
+use crate::limits::DEADLINE_MS_MAX;
 
 /// Milliseconds after which a lease in use is renewed, well before it ends.
 const RENEW_MS: u64 = 11_000;
@@ -21,6 +22,10 @@ const IDLE_MS: u64 = 3_000;
 /// Milliseconds until the ledger is asked again after it did not answer: doubles from the first to the last.
 const RETRY_MS: u64 = 1_000;
 const RETRY_MS_MAX: u64 = 8_000;
+
+/// Milliseconds after which a request that did not settle is taken for abandoned: the longest that one may take until its
+/// first byte, and as long again for the rest.
+pub const TICKET_MS_MAX: u64 = 2 * DEADLINE_MS_MAX;
 
 /// Milliseconds after which an ask that nobody answered has failed.
 const PATIENCE_MS: u64 = 3_000;
@@ -57,8 +62,10 @@ pub struct Purse {
     low: bool,
     /// A network was refused, of which the ledger keeps count.
     abused: bool,
-    /// Admitted requests that are not settled.
-    running: u64,
+    /// Admitted requests that are not settled, in the order in which they began.
+    running: BTreeMap<u64, Running>,
+    /// Numbers tickets.
+    tickets: u64,
     /// Everything idle was given back since the last draw or settlement.
     given_back: bool,
     used_ms: u64,
@@ -90,6 +97,8 @@ struct Outage {
 struct Account {
     pots: [Pot; 4],
     blocked_until_ms: u64,
+    /// Of a key with a tier of its own.
+    own: Option<KeyLimits>,
 }
 
 /// Whether a request may run.
@@ -101,15 +110,52 @@ pub enum Draw {
     Refused(Refusal),
 }
 
-/// What an admitted request holds, to be settled when it has ended.
-///
-/// One that is never settled stays reserved until the isolate's lease ends, and then counts as used.
-#[derive(Debug)]
-#[must_use = "a ticket that is not settled stays reserved"]
-pub struct Ticket {
-    generation: u32,
+/// Whether an isolate knows what its tenant's ledger has said lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// Everything that happened until its lease was asked for.
+    Heard,
+    /// Ask the ledger (or await the ask under way) and look again.
+    Wait,
+    /// The ledger can't be reached.
+    Unreachable,
+}
+
+/// What a request has drawn.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    until_ms: u64,
     who: Who,
     cost: Cost,
+    drawn: Drawn,
+}
+
+/// Of which pots: one bit for each dimension and measure. Limits may be others by the time it ends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Drawn(u16);
+
+impl Drawn {
+    const fn bit(dimension: Dimension, measure: Measure) -> u16 {
+        1 << (dimension as u16 * 4 + measure as u16)
+    }
+
+    fn add(&mut self, id: CounterId) {
+        self.0 |= Self::bit(id.dimension, id.measure);
+    }
+
+    const fn has(self, dimension: Dimension, measure: Measure) -> bool {
+        self.0 & Self::bit(dimension, measure) != 0
+    }
+}
+
+/// What an admitted request holds, to be settled when it has ended.
+///
+/// One that is not settled within [`TICKET_MS_MAX`] counts as used: whoever held it was abandoned.
+#[derive(Debug)]
+#[must_use = "a ticket that is not settled stays reserved for a while, and then counts as used"]
+pub struct Ticket {
+    generation: u32,
+    number: u64,
     /// Admitted by the isolate's own allowance, because the ledger cannot be reached.
     pub by_allowance: bool,
 }
@@ -161,7 +207,8 @@ impl Purse {
             waiting: false,
             low: false,
             abused: false,
-            running: 0,
+            running: BTreeMap::new(),
+            tickets: 0,
             given_back: true,
             used_ms: 0,
             asked_ms: 0,
@@ -181,6 +228,12 @@ impl Purse {
         }
     }
 
+    /// Says what a key may use whose tier is not its tenant's; to be said before each of its draws, because what nobody
+    /// draws from is forgotten.
+    pub fn set_key_limits(&mut self, key: Subject, limits: KeyLimits) {
+        self.accounts.entry((Dimension::Key, key)).or_default().own = Some(limits);
+    }
+
     /// Reserves what a request may cost, in every counter it touches or in none.
     pub fn draw(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
         self.try_to_draw(now_ms, who, cost, Attempt::First)
@@ -190,6 +243,17 @@ impl Purse {
     /// often it comes to see.
     pub fn draw_again(&mut self, now_ms: u64, who: &Who, cost: Cost) -> Draw {
         self.try_to_draw(now_ms, who, cost, Attempt::Later)
+    }
+
+    /// Whether what the ledger says is heard here, for a request that draws nothing.
+    pub fn listen(&mut self, now_ms: u64) -> Listening {
+        self.tell_time(now_ms);
+        self.used_ms = now_ms;
+        if self.live.is_some() {
+            return Listening::Heard;
+        }
+        self.waiting = true;
+        if self.outage.is_some() { Listening::Unreachable } else { Listening::Wait }
     }
 
     fn try_to_draw(&mut self, now_ms: u64, who: &Who, cost: Cost, attempt: Attempt) -> Draw {
@@ -204,7 +268,13 @@ impl Purse {
             (Judged::Lacks, Some(outage)) => self.draw_allowance(now_ms, outage, who, cost),
             (Judged::Lacks, None) => {
                 self.waiting = true;
-                self.each_pot(who, |id, pot| pot.wait_for(cost.of(id.measure), attempt));
+                self.each_pot(who, |id, limit, pot| {
+                    let cost = cost.of(id.measure);
+                    // Nothing is lent for what is refused anyway.
+                    if cost <= limit.most() {
+                        pot.wait_for(cost, attempt);
+                    }
+                });
                 Draw::Wait
             }
             (Judged::Refused(refusal), _) => {
@@ -215,17 +285,34 @@ impl Purse {
     }
 
     /// Ends a request: what it did not use is free again. Nothing else can make quota out of a ticket, and
-    /// a ticket of a lease that has ended was counted in full and changes nothing.
+    /// one that is overdue, or of a lease that has ended, was counted in full and changes nothing.
     pub fn settle(&mut self, now_ms: u64, ticket: Ticket, actual: Cost) {
         self.tell_time(now_ms);
-        if ticket.generation != self.generation {
-            return;
+        if ticket.generation == self.generation
+            && let Some(running) = self.running.remove(&ticket.number)
+        {
+            (self.used_ms, self.given_back) = (now_ms, false);
+            self.end(&running, actual);
         }
-        self.running = self.running.saturating_sub(1);
-        (self.used_ms, self.given_back) = (now_ms, false);
-        self.each_pot(&ticket.who, |id, pot| {
-            pot.settle(id.measure, ticket.cost.of(id.measure), actual.of(id.measure));
-        });
+    }
+
+    fn end(&mut self, running: &Running, actual: Cost) {
+        let Running { who, cost, drawn, until_ms: _ } = running;
+        for (dimension, subject) in accounts_of(who) {
+            let Some(account) = self.accounts.get_mut(&(dimension, subject)) else { continue };
+            for measure in Measure::ALL.into_iter().filter(|measure| drawn.has(dimension, *measure)) {
+                account.pots[measure as usize].settle(measure, cost.of(measure), actual.of(measure));
+            }
+        }
+    }
+
+    /// Counts what was never settled as used, but for its slot.
+    fn end_overdue(&mut self, now_ms: u64) {
+        while let Some(first) = self.running.first_entry().filter(|first| first.get().until_ms <= now_ms) {
+            let running = first.remove();
+            self.given_back = false;
+            self.end(&running, running.cost.without_slot());
+        }
     }
 
     /// The message to send to the ledger now, if one is due. There is one under way at a time: until
@@ -239,9 +326,10 @@ impl Purse {
         let at = AskTime { now_ms, elapsed_ms: now_ms.saturating_sub(self.asked_ms), give_back };
         let mut lines = Vec::new();
         for (&(dimension, subject), account) in &mut self.accounts {
-            for (measure, limit) in self.limits.of(dimension) {
+            let Account { pots, own, .. } = account;
+            for (measure, limit) in self.limits.of(dimension, own.as_ref()) {
                 let id = CounterId { dimension, subject, measure };
-                lines.extend(account.pots[measure as usize].report(id, limit, at));
+                lines.extend(pots[measure as usize].report(id, limit, own.is_some(), at));
             }
         }
         self.seq += 1;
@@ -320,7 +408,8 @@ impl Purse {
     pub fn standing(&self, now_ms: u64, who: &Who) -> impl Iterator<Item = Standing> {
         accounts_of(who).flat_map(move |(dimension, subject)| {
             let account = self.accounts.get(&(dimension, subject));
-            self.limits.of(dimension).map(move |(measure, limit)| {
+            let own = account.and_then(|account| account.own.as_ref());
+            self.limits.of(dimension, own).map(move |(measure, limit)| {
                 let pot = account.map_or_else(Pot::default, |account| account.pots[measure as usize]);
                 let left = pot.left(limit, now_ms);
                 Standing { dimension, measure, limit, left, resets_ms: limit.resets_ms(left, now_ms) }
@@ -336,7 +425,8 @@ impl Purse {
             if blocked_ms > 0 {
                 return Judged::Refused(Refusal::after(Reason::CoolingOff, blocked_ms));
             }
-            for (measure, limit) in self.limits.of(dimension) {
+            let own = account.and_then(|account| account.own.as_ref());
+            for (measure, limit) in self.limits.of(dimension, own) {
                 let id = CounterId { dimension, subject, measure };
                 let pot = account.map_or_else(Pot::default, |account| account.pots[measure as usize]);
                 let reason = Reason::Limit(dimension, measure);
@@ -344,6 +434,8 @@ impl Purse {
                     Verdict::Fits => {}
                     Verdict::Lacks => judged = Judged::Lacks,
                     Verdict::Dry(dry_ms) => return Judged::Refused(Refusal::after(reason, dry_ms)),
+                    // Without a lease the limits may be others by now, or not even known.
+                    Verdict::Never if self.live.is_none() && self.outage.is_none() => judged = Judged::Lacks,
                     Verdict::Never => return Judged::Refused(Refusal { reason, retry_after_ms: None }),
                 }
             }
@@ -352,16 +444,19 @@ impl Purse {
     }
 
     fn take(&mut self, now_ms: u64, who: &Who, cost: Cost, by_allowance: bool) -> Ticket {
-        let mut low = false;
-        self.each_pot(who, |id, pot| {
+        let (mut low, mut drawn) = (false, Drawn::default());
+        self.each_pot(who, |id, _, pot| {
             pot.take(cost.of(id.measure));
+            drawn.add(id);
             low |= pot.runs_low(id, now_ms);
         });
         self.low |= low;
-        self.running += 1;
+        self.tickets += 1;
+        self.running
+            .insert(self.tickets, Running { until_ms: now_ms + TICKET_MS_MAX, who: *who, cost, drawn });
         self.used_ms = now_ms;
         self.given_back = false;
-        Ticket { generation: self.generation, who: *who, cost, by_allowance }
+        Ticket { generation: self.generation, number: self.tickets, by_allowance }
     }
 
     fn draw_allowance(&mut self, now_ms: u64, outage: Outage, who: &Who, cost: Cost) -> Draw {
@@ -381,20 +476,20 @@ impl Purse {
     fn note_refusal(&mut self, who: &Who, cost: Cost, reason: Reason) {
         self.abused |=
             matches!(reason, Reason::Limit(Dimension::Network, _)) && self.limits.cool_off.is_some();
-        self.each_pot(who, |id, pot| {
+        self.each_pot(who, |id, _, pot| {
             pot.refuse(cost.of(id.measure), reason == Reason::Limit(id.dimension, id.measure));
         });
     }
 
-    fn each_pot(&mut self, who: &Who, mut visit: impl FnMut(CounterId, &mut Pot)) {
+    fn each_pot(&mut self, who: &Who, mut visit: impl FnMut(CounterId, Limit, &mut Pot)) {
         for (dimension, subject) in accounts_of(who) {
-            let mut limits = self.limits.of(dimension).peekable();
-            if limits.peek().is_none() {
+            let unlimited = self.limits.of(dimension, None).next().is_none();
+            if unlimited && !self.accounts.contains_key(&(dimension, subject)) {
                 continue;
             }
-            let account = self.accounts.entry((dimension, subject)).or_default();
-            for (measure, _) in limits {
-                visit(CounterId { dimension, subject, measure }, &mut account.pots[measure as usize]);
+            let Account { pots, own, .. } = self.accounts.entry((dimension, subject)).or_default();
+            for (measure, limit) in self.limits.of(dimension, own.as_ref()) {
+                visit(CounterId { dimension, subject, measure }, limit, &mut pots[measure as usize]);
             }
         }
     }
@@ -410,7 +505,7 @@ impl Purse {
 
     /// When an ask is due for which nobody waits.
     fn due_ms(&self) -> Option<u64> {
-        let in_use = self.running > 0 || self.used_ms > self.asked_ms;
+        let in_use = !self.running.is_empty() || self.used_ms > self.asked_ms;
         if let Some(outage) = self.outage {
             return (self.waiting || in_use).then_some(outage.retry_ms);
         }
@@ -442,6 +537,7 @@ impl Purse {
         if self.live.is_some_and(|live| now_ms >= live.until_ms) {
             self.lapse();
         }
+        self.end_overdue(now_ms);
     }
 
     fn step_back(&mut self, back_ms: u64) {
@@ -461,7 +557,8 @@ impl Purse {
         self.live = None;
         self.pending = None;
         self.generation += 1;
-        (self.seq, self.acked, self.running) = (0, 0, 0);
+        (self.seq, self.acked) = (0, 0);
+        self.running.clear();
         for pot in self.accounts.values_mut().flat_map(|account| &mut account.pots) {
             pot.lapse();
         }
@@ -472,7 +569,7 @@ impl Account {
     /// Whether it can be forgotten. That the ledger has nothing for somebody is worth remembering while there
     /// is room: whoever is forgotten costs another ask.
     fn is_empty(&self, now_ms: u64, crowded: bool) -> bool {
-        let forgettable = |pot: &Pot| pot.is_empty() && (crowded || !pot.is_dry(now_ms));
+        let forgettable = |pot: &Pot| pot.is_empty() && (crowded || !pot.is_used_up(now_ms));
         self.blocked_until_ms <= now_ms && self.pots.iter().all(forgettable)
     }
 }

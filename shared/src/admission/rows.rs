@@ -15,11 +15,6 @@ pub struct Row {
     pub text: Option<String>,
 }
 
-/// A stored row cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger's row {0:?} cannot be read")]
-pub struct UnreadableRow(pub String);
-
 impl Ledger {
     /// What has changed since this was last called.
     pub fn take_changes(&mut self) -> Vec<Row> {
@@ -33,19 +28,21 @@ impl Ledger {
         counters.chain(leases).chain(abuse).collect()
     }
 
-    /// The ledger that wrote these rows.
-    ///
-    /// # Errors
-    /// A row is not one that a ledger wrote.
+    /// The ledger that wrote these rows, and the names of those that it can't read. It goes on without them: a counter
+    /// begins anew, and what an unreadable lease held counts as spent.
+    #[must_use]
     pub fn restore<'r>(
         limits: Limits,
         rows: impl IntoIterator<Item = (&'r str, &'r str)>,
-    ) -> Result<Self, UnreadableRow> {
+    ) -> (Self, Vec<&'r str>) {
         let mut ledger = Self::new(limits);
-        for (name, text) in rows {
-            ledger.read_row(name, text).ok_or_else(|| UnreadableRow(name.to_owned()))?;
-        }
-        Ok(ledger)
+        let unreadable = rows
+            .into_iter()
+            .filter(|(name, text)| ledger.read_row(name, text).is_none())
+            .map(|(name, _)| name)
+            .collect();
+        ledger.find_lost();
+        (ledger, unreadable)
     }
 
     fn read_row(&mut self, name: &str, text: &str) -> Option<()> {

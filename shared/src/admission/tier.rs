@@ -123,8 +123,24 @@ impl Allowance {
     }
 }
 
-/// One limit, in the counter's units ([`Measure::scale`]).
+impl Tier {
+    /// The limits of a key that has this tier of its own.
+    ///
+    /// # Errors
+    /// A number is out of its range.
+    pub fn key_limits(&self) -> Result<KeyLimits, InvalidLimits> {
+        limits_of(self.key).map(KeyLimits)
+    }
+}
+
+/// What one key may use whose tier is not its tenant's. Everything else about it is the tenant's tier's affair: a user or
+/// a network may come with several keys, and one counter can't have two limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyLimits(pub(super) [Option<Limit>; 4]);
+
+/// One limit, in the counter's units ([`Measure::scale`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Limit {
     Rate(Rate),
     /// So many at once.
@@ -206,9 +222,13 @@ impl Limits {
         Ok(Self { table, hit_percent, price: tier.price, unreachable, cool_off })
     }
 
-    /// What is limited for these subjects.
-    pub(super) fn of(&self, dimension: Dimension) -> impl Iterator<Item = (Measure, Limit)> {
-        let row = &self.table[dimension as usize];
+    /// What is limited for a subject of this dimension, by these limits or by its own.
+    pub(super) fn of<'a>(
+        &'a self,
+        dimension: Dimension,
+        own: Option<&'a KeyLimits>,
+    ) -> impl Iterator<Item = (Measure, Limit)> + use<'a> {
+        let row = own.map_or(&self.table[dimension as usize], |KeyLimits(row)| row);
         Measure::ALL.into_iter().zip(row).filter_map(|(measure, limit)| Some((measure, (*limit)?)))
     }
 
@@ -272,6 +292,12 @@ pub enum Outcome {
 pub struct Cost([u64; 4]);
 
 impl Cost {
+    /// The same, of a request that runs no more.
+    pub(super) fn without_slot(mut self) -> Self {
+        self.0[Measure::Concurrent as usize] = 0;
+        self
+    }
+
     #[must_use]
     pub const fn of(&self, measure: Measure) -> u64 {
         self.0[measure as usize]

@@ -1,13 +1,4 @@
-//! Twelve data centres, two hundred isolates, six tenants, a minute: isolates die, ledgers answer late, and every
-//! limit holds. `cargo test -p perigee-shared --test admission_simulation -- --nocapture` prints the
-//! table that docs/admission.md shows.
-#![expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a simulation"
-)]
+//! Isolates, ledgers, and what is on its way between them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -16,6 +7,9 @@ use perigee_shared::admission::{
     Ask, Cost, Dimension, Draw, Gcra, Grant, IsolateId, Ledger, Limit, Limits, Measure, NetworkPrefix,
     Outcome, Overrides, Purse, Rate, Subject, Ticket, Tiers, Who,
 };
+
+use crate::random::Random;
+use crate::traffic::{TRAFFIC, Traffic, pace};
 
 const DATA_CENTRES: usize = 12;
 const ISOLATES: usize = 200;
@@ -29,141 +23,31 @@ const DEATH_EVERY_MS: f64 = 2_000.0;
 /// Draws after a wait, as the edge limits them.
 const TRIES: u32 = 3;
 
-/// Steele, Lea and Flood's SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// The pause until the next arrival of a Poisson process.
-    fn pause_ms(&mut self, mean_ms: f64) -> f64 {
-        -mean_ms * (1.0 - self.unit()).ln()
-    }
-}
-
-/// How a tenant's requests come.
-struct Traffic {
-    name: &'static str,
-    tier: &'static str,
-    overrides: &'static str,
-    per_s: f64,
-    /// Seconds on and off; the mean stays `per_s`.
-    bursts_s: Option<(f64, f64)>,
-    data_centres: std::ops::Range<usize>,
-    users: u64,
-    /// One user who sends this part of all requests.
-    hot_user: f64,
-    below_limit: bool,
-}
-
-const TRAFFIC: [Traffic; 6] = [
-    Traffic {
-        name: "large, steady, 88 % of its limit",
-        tier: "enterprise",
-        overrides: r#"{"tenant": {"requests": "102000/min"}}"#,
-        per_s: 1_500.0,
-        bursts_s: None,
-        data_centres: 0..12,
-        users: 20_000,
-        hot_user: 0.0,
-        below_limit: true,
-    },
-    Traffic {
-        name: "middling, steady, 80 %",
-        tier: "pro",
-        overrides: "{}",
-        per_s: 80.0,
-        bursts_s: None,
-        data_centres: 0..1,
-        users: 400,
-        hot_user: 0.01,
-        below_limit: true,
-    },
-    Traffic {
-        name: "middling, in bursts, 60 %",
-        tier: "pro",
-        overrides: r#"{"tenant": {"concurrent": 2000}, "key": {"requests": "6000/min"}}"#,
-        per_s: 60.0,
-        bursts_s: Some((5.0, 10.0)),
-        data_centres: 2..5,
-        users: 400,
-        hot_user: 0.0,
-        below_limit: true,
-    },
-    Traffic {
-        name: "small, 72 %",
-        tier: "free",
-        overrides: "{}",
-        per_s: 0.2,
-        bursts_s: None,
-        data_centres: 3..4,
-        users: 20,
-        hot_user: 0.0,
-        below_limit: true,
-    },
-    Traffic {
-        name: "large, 200 % of its limit",
-        tier: "enterprise",
-        overrides: r#"{"tenant": {"requests": "12000/min burst 2000"}, "hit_percent": 100}"#,
-        per_s: 400.0,
-        bursts_s: None,
-        data_centres: 0..4,
-        users: 20_000,
-        hot_user: 0.0,
-        below_limit: false,
-    },
-    Traffic {
-        name: "one user at 10 times their limit, everywhere",
-        tier: "enterprise",
-        overrides: r#"{"hit_percent": 100}"#,
-        per_s: 100.0,
-        bursts_s: None,
-        data_centres: 0..12,
-        users: 1,
-        hot_user: 1.0,
-        below_limit: false,
-    },
-];
-
 /// What should have been, and what was.
 #[derive(Default)]
-struct Count {
-    offered: u64,
-    admitted: u64,
-    ideal: u64,
-    wrongly_refused: u64,
-    calls: u64,
-    steady_offered: u64,
-    steady_calls: u64,
+pub(crate) struct Count {
+    pub(crate) offered: u64,
+    pub(crate) admitted: u64,
+    pub(crate) ideal: u64,
+    pub(crate) wrongly_refused: u64,
+    pub(crate) calls: u64,
+    pub(crate) steady_offered: u64,
+    pub(crate) steady_calls: u64,
     /// The most by which each limit on requests was overshot at any moment, in hundredths of a request.
-    excess: BTreeMap<Dimension, u64>,
-    waited: u64,
+    pub(crate) excess: BTreeMap<Dimension, u64>,
+    pub(crate) waited: u64,
 }
 
-struct Tenant {
-    traffic: &'static Traffic,
-    limits: Limits,
-    ledger: Ledger,
+pub(crate) struct Tenant {
+    pub(crate) traffic: &'static Traffic,
+    pub(crate) limits: Limits,
+    pub(crate) ledger: Ledger,
     /// One counter for the whole world that knows everything at once, and what would be admitted by it.
-    ideal: BTreeMap<(Dimension, Subject), Gcra>,
+    pub(crate) ideal: BTreeMap<(Dimension, Subject), Gcra>,
     /// What was admitted in truth.
-    truth: BTreeMap<(Dimension, Subject), Gcra>,
-    isolates: Vec<usize>,
-    count: Count,
+    pub(crate) truth: BTreeMap<(Dimension, Subject), Gcra>,
+    pub(crate) isolates: Vec<usize>,
+    pub(crate) count: Count,
 }
 
 struct Isolate {
@@ -215,24 +99,13 @@ impl Ord for Event {
     }
 }
 
-struct World {
+pub(crate) struct World {
     random: Random,
     now_ms: u64,
     seq: u64,
     events: BinaryHeap<Event>,
-    tenants: Vec<Tenant>,
+    pub(crate) tenants: Vec<Tenant>,
     isolates: Vec<BTreeMap<usize, Isolate>>,
-}
-
-/// Requests of the tenant per second at this moment.
-fn pace(traffic: &Traffic, now_ms: u64) -> f64 {
-    match traffic.bursts_s {
-        None => traffic.per_s,
-        Some((on, off)) => {
-            let at = (now_ms as f64 / 1_000.0) % (on + off);
-            if at < on { traffic.per_s * (on + off) / on } else { 0.0 }
-        }
-    }
 }
 
 fn rate_of(limits: &Limits, dimension: Dimension) -> Option<Rate> {
@@ -243,7 +116,7 @@ fn rate_of(limits: &Limits, dimension: Dimension) -> Option<Rate> {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let tiers: Tiers = serde_json::from_str(Tiers::DEFAULT_JSON).unwrap();
         let tenants = TRAFFIC.iter().map(|traffic| {
             let overrides: Overrides = serde_json::from_str(traffic.overrides).unwrap();
@@ -280,7 +153,7 @@ impl World {
         self.events.push(Event { at_ms: self.now_ms + after_ms, seq: self.seq, tenant, isolate, what });
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while let Some(Event { at_ms, tenant, isolate, what, .. }) = self.events.pop() {
             self.now_ms = at_ms;
             match what {
@@ -497,49 +370,4 @@ impl World {
 /// Units by which a limit is overshot at this moment: what is owed beyond the burst.
 fn excess_units(debt: Gcra, rate: Rate, now_ms: u64) -> u64 {
     (debt.wait_ms(rate, now_ms, 0).unwrap() * rate.units()).div_ceil(rate.period_ms())
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    100.0 * part as f64 / whole as f64
-}
-
-#[test]
-fn limits_hold_across_the_world_without_a_hop_per_request() {
-    let mut world = World::new(20_261_124);
-    world.run();
-    println!(
-        "| tenant | offered | admitted ÷ allowed | overshoot | wrongly refused | waited | calls per 100 |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    let (mut calls, mut offered) = (0, 0);
-    for Tenant { traffic, isolates, count, .. } in &world.tenants {
-        let excess = |dimension| count.excess.get(&dimension).copied().unwrap_or(0);
-        let wrongly_refused = percent(count.wrongly_refused, count.offered);
-        let admitted = percent(count.admitted, count.ideal);
-        let overshoot = excess(Dimension::User).max(excess(Dimension::Network)).div_ceil(100);
-        let calls_per_100 = percent(count.steady_calls, count.steady_offered);
-        println!(
-            "| {} | {} | {admitted:.1} % | {} | {} | {:.1} % | {calls_per_100:.1} |",
-            traffic.name,
-            count.offered,
-            if overshoot > 0 { format!("{overshoot} requests of one user") } else { "none".to_owned() },
-            if traffic.below_limit { format!("{wrongly_refused:.2} %") } else { "–".to_owned() },
-            percent(count.waited, count.offered),
-        );
-        // What tenants and keys may use is never overshot; of users and networks an isolate trusts two requests.
-        assert_eq!((excess(Dimension::Tenant), excess(Dimension::Key)), (0, 0), "{}", traffic.name);
-        assert!(overshoot <= 2 * isolates.len() as u64, "{}: {overshoot}", traffic.name);
-        if traffic.below_limit {
-            assert!(wrongly_refused <= 0.5, "{}: {wrongly_refused} %", traffic.name);
-        } else {
-            assert!((90.0..=104.0).contains(&admitted), "{}: {admitted} %", traffic.name);
-        }
-        if traffic.below_limit && traffic.bursts_s.is_none() {
-            calls += count.steady_calls;
-            offered += count.steady_offered;
-        }
-    }
-    let calls_per_100 = percent(calls, offered);
-    println!("\nSteady, below the limit: {calls_per_100:.2} calls per 100 requests.");
-    assert!(calls_per_100 <= 2.0, "{calls_per_100}");
 }
