@@ -170,7 +170,7 @@ refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
 
 refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
     Key 401 "There is no key, or nobody holds it.",
-    Scope 403 "The key may not be used on this site.",
+    Scope 403 "The key is publishable, or may not be used on this site.",
     Internal 500 "Something broke on our side.",
     Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
 );
@@ -178,12 +178,11 @@ refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
 refusals!(AdminRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The request is not valid; the detail says why.",
     Key 401 "There is neither the admin secret nor a key.",
-    Spent 402 "The budget of the key's tenant is spent.",
     Scope 403 "The key lacks the scope `admin`, is another tenant's, or it is the operator's alone.",
     Absent 404 "There is no such key.",
     TooMany 409 "The tenant has as many keys as it may have.",
     TooLarge 413 "The body is too large.",
-    Limit 429 "A limit of the key's tenant is reached.",
+    Limit 429 "The tenant's own keys manage it too often.",
     Internal 500 "Something broke on our side.",
     Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
 );
