@@ -72,9 +72,8 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
 
     // Not when the request began: a client may take its time to send it.
     let now_ms = now_ms();
-    let in_memory = look_in_memory(edge, &ask, now_ms);
-    refresh_if_due(edge, visit, &ask.admitted, ask.place());
-    if let Found::Hit(hit) = in_memory {
+    if let Found::Hit(hit) = look_in_memory(edge, &ask, now_ms) {
+        refresh_if_due(edge, visit, &ask.admitted, ask.place());
         charge.hit_and_tell(visit);
         return serve(visit, &ask, &hit, CacheOutcome::HitExact);
     }
@@ -92,7 +91,10 @@ async fn answer_from_afar(
 ) -> Result<Response, Problem> {
     let (edge, visit, ask) = (&edge, &*visit, &ask);
     let now_ms = now_ms();
-    let reason = match look_up(edge, ask, now_ms).await {
+    let found = look_up(edge, ask, now_ms).await;
+    // Not before: another isolate may have asked a moment ago.
+    refresh_if_due(edge, visit, &ask.admitted, ask.place());
+    let reason = match found {
         Found::Hit(hit) => {
             charge.hit_and_tell(visit);
             return serve(visit, ask, &hit, CacheOutcome::HitExact);

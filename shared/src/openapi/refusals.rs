@@ -52,6 +52,7 @@ refusals!(ChatRefusals, OpenAiError, "application/json":
 );
 
 refusals!(ModelRefusals, OpenAiError, "application/json":
+    Invalid 400 "There is a user's token, and the tenant takes none.",
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
@@ -62,6 +63,7 @@ refusals!(ModelRefusals, OpenAiError, "application/json":
 );
 
 refusals!(CorporaRefusals, ProblemDetails, "application/problem+json":
+    Invalid 400 "There is a user's token, and the tenant takes none.",
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `read`.",
@@ -101,6 +103,7 @@ refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
 );
 
 refusals!(CorpusRefusals, ProblemDetails, "application/problem+json":
+    Invalid 400 "There is a user's token, and the tenant takes none.",
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
@@ -169,8 +172,9 @@ refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
 );
 
 refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
+    Invalid 400 "There is a user's token, and the tenant takes none.",
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
-    Scope 403 "The key may not be used on this site.",
+    Scope 403 "The key is publishable, or may not be used on this site.",
     Internal 500 "Something broke on our side.",
     Busy 503 "The ledger can't be reached, or the users' issuer; `Retry-After` says when to come back.",
 );
@@ -178,12 +182,11 @@ refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
 refusals!(AdminRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The request is not valid; the detail says why.",
     Key 401 "There is neither the admin secret nor a key.",
-    Spent 402 "The budget of the key's tenant is spent.",
     Scope 403 "The key lacks the scope `admin`, is another tenant's, or it is the operator's alone.",
     Absent 404 "There is no such key.",
     TooMany 409 "The tenant has as many keys as it may have.",
     TooLarge 413 "The body is too large.",
-    Limit 429 "A limit of the key's tenant is reached.",
+    Limit 429 "The tenant's own keys manage it too often.",
     Internal 500 "Something broke on our side.",
     Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
 );
