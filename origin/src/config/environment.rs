@@ -84,6 +84,8 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         "LIMITS_CONCURRENT_REQUESTS" => limits.concurrent_requests = count(value)?,
         "LIMITS_QUEUED_REQUESTS" => limits.queued_requests = count(value)?,
         "LIMITS_QUEUE_WAIT" => limits.queue_wait = duration(value)?,
+        "LIMITS_QUESTION_BYTES" => limits.question_bytes = count(value)?,
+        "LIMITS_UPLOAD_BYTES" => limits.upload_bytes = count(value)?,
         "LIMITS_CONNECTIONS" => limits.connections = count(value)?,
         "LIMITS_HEADER_TIMEOUT" => limits.header_timeout = duration(value)?,
         "LIMITS_QUESTION_TIMEOUT" => limits.question_timeout = duration(value)?,

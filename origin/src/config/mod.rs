@@ -10,6 +10,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perigee_shared::limits::{QUESTION_BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
 use serde::Deserialize;
 
 pub use self::environment::Environment;
@@ -79,6 +80,10 @@ pub struct Limits {
     /// How long one waits for its turn before it is refused.
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
+    /// Bytes of questions that are held in memory at one time, and of uploads: the next one waits like a request
+    /// for its turn. At least one of the largest must fit.
+    pub question_bytes: usize,
+    pub upload_bytes: usize,
     /// Open connections; more wait in the system's own queue.
     pub connections: usize,
     /// From accepting a connection, or the end of its last request, to the end of the next one's head.
@@ -108,6 +113,8 @@ impl Default for Limits {
             concurrent_requests: 256,
             queued_requests: 256,
             queue_wait: Duration::from_secs(2),
+            question_bytes: 64 << 20,
+            upload_bytes: 256 << 20,
             connections: 4_096,
             header_timeout: Duration::from_secs(10),
             question_timeout: Duration::from_secs(30),
@@ -340,9 +347,17 @@ impl Config {
                 return Err(wrong(key, problem));
             }
         }
-        let Limits { concurrent_requests, connections, .. } = self.limits;
+        let Limits { concurrent_requests, connections, question_bytes, upload_bytes, .. } = self.limits;
         if concurrent_requests == 0 || connections == 0 {
             return Err(wrong("limits.concurrent_requests and limits.connections", "must be at least 1"));
+        }
+        for (key, bytes, most) in [
+            ("limits.question_bytes", question_bytes, QUESTION_BODY_BYTES_MAX),
+            ("limits.upload_bytes", upload_bytes, UPLOAD_BODY_BYTES_MAX),
+        ] {
+            if bytes < most {
+                return Err(wrong(key, format!("must be at least {most}: one body may have as many bytes")));
+            }
         }
         self.upstream()?;
         self.reuse.verifier()?;
