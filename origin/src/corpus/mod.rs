@@ -163,22 +163,34 @@ impl Corpora {
         name: &CorpusName,
         reuse_tolerance: Option<Tolerance>,
     ) -> Result<CorpusSummary, CorpusError> {
-        let _alone = self.shared.changing.lock().await;
         let (this, tenant, name) = (self.clone(), tenant.clone(), name.clone());
-        let core = blocking(move || {
-            let Shared { database, origin, .. } = &*this.shared;
-            let row = catalog::create(
-                database,
-                &tenant,
-                &name,
-                reuse_tolerance,
-                &origin.model,
-                CORPORA_PER_TENANT_MAX,
-            )?;
-            this.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))
+        to_its_end(async move {
+            let _alone = this.shared.changing.lock().await;
+            let corpora = this.clone();
+            let created = blocking(move || corpora.create_blocking(&tenant, &name, reuse_tolerance)).await;
+            if created.is_err() {
+                this.purge().await;
+            }
+            Ok(this.start(created?).summary())
         })
-        .await?;
-        Ok(self.start(core).summary())
+        .await
+    }
+
+    /// First its row, which nobody sees yet, then its views, and only then is it there. What fails in between is
+    /// cleared away as what is deleted is: at once, or at the next start.
+    fn create_blocking(
+        &self,
+        tenant: &TenantId,
+        name: &CorpusName,
+        reuse_tolerance: Option<Tolerance>,
+    ) -> Result<Core, CorpusError> {
+        let Shared { database, origin, .. } = &*self.shared;
+        let most = CORPORA_PER_TENANT_MAX;
+        let row = catalog::begin(database, tenant, name, reuse_tolerance, &origin.model, most)?;
+        let id = row.id;
+        let core = self.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))?;
+        catalog::show(database, id)?;
+        Ok(core)
     }
 
     /// The tenant's corpora, by name.
@@ -198,27 +210,35 @@ impl Corpora {
     /// # Errors
     /// [`CorpusError::NotFound`], or it cannot be written.
     pub async fn delete(&self, tenant: &TenantId, name: &CorpusName) -> Result<(), CorpusError> {
-        let _alone = self.shared.changing.lock().await;
-        let corpus = self.get(tenant, name)?;
-        let this = self.clone();
-        let id = corpus.core.id;
-        blocking(move || catalog::mark_deleted(&this.shared.database, id)).await?;
-        let removed = {
-            let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
-            open.remove(&(tenant.clone(), name.clone()))
-        };
-        if let Some(Opened { stop, writer, .. }) = removed {
-            stop.cancel();
-            // It refuses the changes that still wait, and lets go of the views' files. It has nothing to tell.
-            let _ = writer.await;
-        }
-        // It is gone for everybody; what is left is room to be given back. A crash here is made good at start.
+        let (this, key) = (self.clone(), (tenant.clone(), name.clone()));
+        to_its_end(async move {
+            let _alone = this.shared.changing.lock().await;
+            let id = this.get(&key.0, &key.1)?.core.id;
+            let database = this.shared.database.clone();
+            blocking(move || catalog::mark_deleted(&database, id)).await?;
+            let removed = {
+                let mut open = this.shared.open.write().unwrap_or_else(PoisonError::into_inner);
+                open.remove(&key)
+            };
+            if let Some(Opened { stop, writer, .. }) = removed {
+                stop.cancel();
+                // It refuses the changes that still wait, and lets go of the views' files. It has nothing to tell.
+                let _ = writer.await;
+            }
+            // It is gone for everybody; what is left is room to be given back.
+            this.purge().await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Clears away corpora that are not there. What stays, after a crash too, is cleared away at the next start.
+    async fn purge(&self) {
         let this = self.clone();
         let purged = blocking(move || catalog::purge(&this.shared.database, &this.views_dir())).await;
         if let Err(error) = purged {
-            tracing::warn!(%tenant, corpus = %name, %error, "a deleted corpus's rows stay until the next start");
+            tracing::warn!(%error, "what is left of a corpus stays until the next start");
         }
-        Ok(())
     }
 
     /// A corpus of the tenant.
@@ -292,6 +312,13 @@ impl Corpora {
         self.shared.open.write().unwrap_or_else(PoisonError::into_inner).insert(key, opened);
         corpus
     }
+}
+
+/// Runs a change of several steps that must not be left half done: it goes on when whoever asked for it has gone.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, CorpusError>> + Send + 'static,
+) -> Result<T, CorpusError> {
+    tokio::spawn(change).await.unwrap_or(Err(CorpusError::Closed))
 }
 
 /// Runs blocking work off the runtime's threads.
