@@ -20,7 +20,7 @@ mod shift;
 mod version;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -84,6 +84,8 @@ struct Shared {
     preparer: Preparer,
     origin: Origin,
     open: RwLock<HashMap<(TenantId, CorpusName), Opened>>,
+    /// Those that could not be opened at start.
+    shut: RwLock<HashSet<(TenantId, CorpusName)>>,
     /// Held while a corpus is created or deleted: one at a time.
     changing: Mutex<()>,
     preparing: Arc<Semaphore>,
@@ -102,8 +104,11 @@ struct Opened {
 impl Corpora {
     /// Opens the data directory, catches every view up, and starts the writers.
     ///
+    /// A damaged view is rebuilt. A corpus whose views cannot be is logged and stays shut until the next start, and the
+    /// others are served.
+    ///
     /// # Errors
-    /// Another process has it, or the database cannot be used. A damaged view is no error: it is rebuilt.
+    /// Another process has it, or the database cannot be used.
     pub async fn open(options: OpenOptions) -> Result<Self, CorpusError> {
         let OpenOptions { data_dir, embedder, on_progress } = options;
         let dir = data_dir.clone();
@@ -119,6 +124,7 @@ impl Corpora {
             database,
             origin,
             open: RwLock::default(),
+            shut: RwLock::default(),
             changing: Mutex::default(),
             preparing: Arc::new(Semaphore::new(PREPARING_MAX)),
             searching: Arc::new(Semaphore::new(SEARCHES_MAX)),
@@ -134,15 +140,29 @@ impl Corpora {
         })
         .await?;
         for row in rows {
-            let Shared { database, preparer, .. } = &*corpora.shared;
-            let (tenant, corpus) = (&row.tenant, &row.name);
-            let progress = |done, of| on_progress(Progress { tenant, corpus, done, of });
-            reembed::reembed(database, row.id, &preparer.embedder, &progress).await?;
-            let (this, on_progress) = (corpora.clone(), Arc::clone(&on_progress));
-            let core = blocking(move || this.open_corpus(row, &on_progress)).await?;
-            corpora.start(core);
+            let key = (row.tenant.clone(), row.name.clone());
+            match corpora.catch_up(row, &on_progress).await {
+                Ok(core) => drop(corpora.start(core)),
+                Err(error) => {
+                    tracing::error!(tenant = %key.0, corpus = %key.1, %error, "a corpus cannot be opened");
+                    corpora.shared.shut.write().unwrap_or_else(PoisonError::into_inner).insert(key);
+                }
+            }
         }
         Ok(corpora)
+    }
+
+    async fn catch_up(
+        &self,
+        row: CorpusRow,
+        on_progress: &Arc<dyn Fn(Progress<'_>) + Send + Sync>,
+    ) -> Result<Core, CorpusError> {
+        let Shared { database, preparer, .. } = &*self.shared;
+        let (tenant, corpus) = (&row.tenant, &row.name);
+        let progress = |done, of| on_progress(Progress { tenant, corpus, done, of });
+        reembed::reembed(database, row.id, &preparer.embedder, &progress).await?;
+        let (this, on_progress) = (self.clone(), Arc::clone(on_progress));
+        blocking(move || this.open_corpus(row, &on_progress)).await
     }
 
     /// Creates a corpus.
@@ -193,7 +213,7 @@ impl Corpora {
         Ok(core)
     }
 
-    /// The tenant's corpora, by name.
+    /// The tenant's corpora that are open, by name.
     ///
     /// # Errors
     /// None today; a replica will have some.
@@ -244,11 +264,14 @@ impl Corpora {
     /// A corpus of the tenant.
     ///
     /// # Errors
-    /// [`CorpusError::NotFound`].
+    /// [`CorpusError::NotFound`], or [`CorpusError::Shut`].
     pub fn get(&self, tenant: &TenantId, name: &CorpusName) -> Result<Arc<Corpus>, CorpusError> {
-        let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = open.get(&(tenant.clone(), name.clone())).ok_or(CorpusError::NotFound)?;
-        Ok(Arc::clone(&opened.corpus))
+        let key = (tenant.clone(), name.clone());
+        if let Some(opened) = self.shared.open.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(&opened.corpus));
+        }
+        let shut = self.shared.shut.read().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        Err(if shut { CorpusError::Shut } else { CorpusError::NotFound })
     }
 
     /// Finishes the changes that wait, and saves the views. Changes that come later are refused.
