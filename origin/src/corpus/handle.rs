@@ -103,7 +103,8 @@ impl Corpus {
     ) -> Result<Written, CorpusError> {
         prepare::check(&document)?;
         // Bounds the memory of documents that are being read and embedded.
-        let _turn = self.preparing.acquire().await.map_err(|_| CorpusError::Closed)?;
+        let turn = Arc::clone(&self.preparing).acquire_owned().await.map_err(|_| CorpusError::Closed)?;
+        let turn = Arc::new(turn);
         let content_hash = document.content_hash();
         let (corpus, name) = (self.core.id, id.clone());
         let current = self.read(move |connection| rows::current(connection, corpus, &name)).await?;
@@ -117,7 +118,8 @@ impl Corpus {
                 return Ok(Written { id, outcome: Outcome::Unchanged, epoch, passages });
             }
         }
-        let prepared = self.preparer.prepare(self.core.id, id, document, content_hash).await?;
+        let prepared =
+            self.preparer.prepare(self.core.id, id, document, content_hash, Arc::clone(&turn)).await?;
         self.change(What::Put(Arc::new(prepared)), audience.clone()).await
     }
 

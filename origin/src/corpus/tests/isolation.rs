@@ -58,7 +58,8 @@ async fn a_label_that_came_while_another_s_write_was_made_ready_protects_the_doc
     let (outsider, document) = (holding(&["sales"]), text("Salaries fall."));
     // Ready before there was anything to protect.
     let hash = document.content_hash();
-    let ready = docs.preparer.prepare(docs.core.id, id("pay"), document, hash).await.unwrap();
+    let turn = Arc::new(Arc::clone(&docs.preparing).acquire_owned().await.unwrap());
+    let ready = docs.preparer.prepare(docs.core.id, id("pay"), document, hash, turn).await.unwrap();
     docs.put(id("pay"), labelled("Salaries rise in May.", &["staff"])).await.unwrap();
     let refused = docs.change(What::Put(Arc::new(ready)), outsider.clone()).await;
     assert!(matches!(refused, Err(CorpusError::DocumentProtected)), "{refused:?}");
