@@ -61,6 +61,7 @@ impl Environment {
 type Expected = &'static str;
 
 const DURATION: Expected = "must be a duration with its unit, such as 8s or 500ms";
+const WHOLE: Expected = "must be a whole number";
 const COUNT: Expected = "must be a whole number, at least 1";
 const UNKNOWN: Expected = "is not known; `perigee serve --help` lists those that are";
 
@@ -155,7 +156,7 @@ fn secret(value: &str) -> Option<Secret> {
 }
 
 fn count(value: &str) -> Result<usize, Expected> {
-    value.parse().map_err(|_| COUNT)
+    value.parse().map_err(|_| WHOLE)
 }
 
 fn duration(value: &str) -> Result<Duration, Expected> {

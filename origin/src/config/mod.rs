@@ -126,6 +126,34 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// A limit that nothing could keep is a mistake.
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, count, least) in [
+            ("limits.concurrent_requests", self.concurrent_requests, 1),
+            ("limits.connections", self.connections, 1),
+            // One body may have as many bytes.
+            ("limits.question_bytes", self.question_bytes, QUESTION_BODY_BYTES_MAX),
+            ("limits.upload_bytes", self.upload_bytes, UPLOAD_BODY_BYTES_MAX),
+        ] {
+            if count < least {
+                return Err(wrong(key, format!("must be at least {least}")));
+            }
+        }
+        for (key, time) in [
+            ("limits.header_timeout", self.header_timeout),
+            ("limits.question_timeout", self.question_timeout),
+            ("limits.upload_timeout", self.upload_timeout),
+            ("limits.write_timeout", self.write_timeout),
+        ] {
+            if time.is_zero() {
+                return Err(wrong(key, "must be more than 0"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// How answers are kept, and what is answered when there is no way to make one.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -347,18 +375,7 @@ impl Config {
                 return Err(wrong(key, problem));
             }
         }
-        let Limits { concurrent_requests, connections, question_bytes, upload_bytes, .. } = self.limits;
-        if concurrent_requests == 0 || connections == 0 {
-            return Err(wrong("limits.concurrent_requests and limits.connections", "must be at least 1"));
-        }
-        for (key, bytes, most) in [
-            ("limits.question_bytes", question_bytes, QUESTION_BODY_BYTES_MAX),
-            ("limits.upload_bytes", upload_bytes, UPLOAD_BODY_BYTES_MAX),
-        ] {
-            if bytes < most {
-                return Err(wrong(key, format!("must be at least {most}: one body may have as many bytes")));
-            }
-        }
+        self.limits.check()?;
         self.upstream()?;
         self.reuse.verifier()?;
         self.client.url.as_deref().map_or(Ok(()), |url| check_url("client.url", url))
