@@ -3,6 +3,8 @@
 /// The caller whom the edge admitted, as JSON; covered by the signature.
 pub const CALLER: &str = "perigee-caller";
 pub const SIGNATURE: &str = "perigee-signature";
+/// The SHA-256 of a signed request's body, 64 hex digits; covered by the signature, which an origin checks before it reads.
+pub const BODY_SHA256: &str = "perigee-body-sha256";
 /// Milliseconds that are left until the edge's deadline.
 pub const DEADLINE_MS: &str = "perigee-deadline-ms";
 /// On answers: the epoch that the answer was checked at. Always the corpus's current one at the origin.
