@@ -16,14 +16,16 @@ use crate::admin::{
     AuditPage, CreateKey, KeyList, KeySummary, RotateKey, ShownKey, TenantSettings, UsageReport,
 };
 use crate::chat::ChatCompletionRequest;
-use crate::document::{CorpusSummary, Document, DocumentPage, PutDocument, Written};
+use crate::document::{
+    ChangeCorpus, CorpusSummary, CreateCorpus, Document, DocumentPage, PutDocument, Written,
+};
 use crate::id::{CorpusName, DocumentId};
 use crate::search::{SearchRequest, SearchResponse};
 use answers::{
-    Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, ModelList, Upload, Uploaded,
+    Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, ModelList, Upload, Uploaded,
 };
 use refusals::{
-    AdminRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
+    AdminRefusals, ChangeRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
     ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals, WriteRefusals,
 };
 
@@ -54,6 +56,7 @@ pub fn document_json() -> Result<String, serde_json::Error> {
         list_corpora,
         create_corpus,
         get_corpus,
+        change_corpus,
         delete_corpus,
         list_documents,
         upload_documents,
@@ -208,6 +211,17 @@ fn create_corpus() {}
     responses((status = 200, description = "The corpus.", body = CorpusSummary), CorpusRefusals),
 )]
 fn get_corpus() {}
+
+/// Change a corpus
+///
+/// Its documents and its epoch stay as they are. Edges go by it within their staleness bound. Needs the scope `write`.
+#[utoipa::path(
+    patch, path = "/v1/corpora/{corpus}", tag = "corpora",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    request_body = ChangeCorpus,
+    responses((status = 200, description = "The corpus as it is now.", body = CorpusSummary), ChangeRefusals),
+)]
+fn change_corpus() {}
 
 /// Delete a corpus with all its documents
 ///

@@ -12,12 +12,12 @@ use perigee_shared::static_model::{DIMENSIONS, ModelId, StaticVector};
 use proptest::prelude::*;
 
 fn header() -> impl Strategy<Value = Header> {
-    (any::<[u8; 8]>(), any::<u16>(), any::<u64>(), -1.0..=1.0_f32).prop_map(
+    (any::<[u8; 8]>(), any::<u16>(), any::<u64>(), prop::option::of(-1.0..=1.0_f32)).prop_map(
         |(model, gate_version, epoch, threshold)| Header {
             model: ModelId::from_bytes(model),
             gate_version,
             epoch: Epoch::new(epoch),
-            threshold: Similarity::new(threshold),
+            threshold: threshold.map(Similarity::new),
         },
     )
 }
@@ -158,7 +158,7 @@ fn example() -> Snapshot {
         model: ModelId::from_bytes(*b"a model!"),
         gate_version: 3,
         epoch: Epoch::new(1_000),
-        threshold: Similarity::new(0.9),
+        threshold: Some(Similarity::new(0.9)),
     };
     let entry = |number: u8, mark: u8| Entry {
         key: CacheKey::from_bytes([number; 32]),
@@ -196,7 +196,7 @@ fn a_snapshot_that_claims_billions_of_entries_is_refused_before_anything_is_allo
 
 #[test]
 fn a_threshold_that_is_no_similarity_is_refused_though_the_checksum_fits() {
-    for threshold in [f32::NAN, f32::INFINITY, 1.1, -2.0] {
+    for threshold in [f32::NAN, f32::INFINITY, 1.1, 2.1, -2.0] {
         let mut bytes = example().as_bytes().to_vec();
         bytes[24..28].copy_from_slice(&threshold.to_le_bytes());
         reseal(&mut bytes);

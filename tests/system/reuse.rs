@@ -125,3 +125,66 @@ async fn a_corpus_that_changes_all_the_time_keeps_its_edge_hits() -> Result<()> 
     assert!(reply.header("perigee-epoch").parse::<u64>()? >= epoch, "{reply:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_corpus_tolerates_rules_the_edge_within_its_refresh() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    let tolerate = async |share: f64| -> Result<()> {
+        let changed = client.patch("/v1/corpora/docs", &json!({"reuse_tolerance": share})).await?.expect(200)?;
+        assert_eq!(changed.json()?["reuse_tolerance"].as_f64(), Some(share));
+        Ok(())
+    };
+    tolerate(0.0).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    let no_store = client.clone().with("cache-control", "no-store");
+    // The index is there by then, as it is what lets exact hits outlive a change elsewhere.
+    let epoch = stage.operator(0, "acme")?.write("docs", "menu", "# Menu\n\nSoup on Mondays.\n").await?;
+    let began = Instant::now();
+    let exact = loop {
+        let reply = no_store.ask("docs", REFUND).await?.expect(200)?;
+        if reply.header("cache-status").contains("perigee-edge; hit")
+            && reply.header("perigee-epoch") == epoch.to_string()
+        {
+            break reply;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{reply:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let reworded = no_store.ask("docs", OTHER_WORDS).await?.expect(200)?;
+    assert!(!reworded.header("cache-status").contains("hit"), "{reworded:?}");
+    assert_ne!(reworded.json()?["id"], exact.json()?["id"]);
+
+    tolerate(0.01).await?;
+    let reworded = at_the_edge_soon(&client, OTHER_WORDS).await?;
+    assert_eq!(reworded.header("cache-status"), PARAPHRASE);
+    tolerate(0.0).await?;
+    let (began, only_cached) = (Instant::now(), client.clone().with("cache-control", "only-if-cached"));
+    while only_cached.ask("docs", OTHER_WORDS).await?.status == 200 {
+        // The staleness bound, and as much again for a busy machine.
+        assert!(began.elapsed() < Duration::from_secs(20), "the edge goes on taking words for each other");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_may_not_write_changes_no_corpus() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    stage.client("acme")?.fill("docs", GUIDE).await?;
+    let reader = stage.client_with(&json!({
+        "tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask", "search", "read"],
+    }))?;
+    let body = json!({"reuse_tolerance": 0.05});
+    reader.patch("/v1/corpora/docs", &body).await?.expect(403)?;
+    let stranger = stage.client("globex")?;
+    stranger.patch("/v1/corpora/docs", &body).await?.expect(404)?;
+    let shown = reader.get("/v1/corpora/docs").await?.expect(200)?;
+    assert!(shown.json()?.get("reuse_tolerance").is_none(), "{shown:?}");
+    let writer = stage.client("acme")?;
+    for refused in [json!({"reuse_tolerance": 0.5}), json!({})] {
+        writer.patch("/v1/corpora/docs", &refused).await?.expect(400)?;
+    }
+    Ok(())
+}

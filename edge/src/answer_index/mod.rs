@@ -139,7 +139,7 @@ mod tests {
             model: StaticModel::bundled().id(),
             gate_version: u16::from(GATE_VERSION),
             epoch: Epoch::new(1),
-            threshold: Similarity::new(1.0),
+            threshold: Some(Similarity::new(1.0)),
         };
         let entry = |number: u16| Entry {
             key: CacheKey::from_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 2])),

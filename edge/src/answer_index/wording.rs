@@ -34,8 +34,9 @@ pub(crate) fn answers_to_other_words(
     if !stands_alone || snapshot.is_empty() || Unusable::wordings_of(snapshot).is_some() {
         return Vec::new();
     }
+    let Some(threshold) = snapshot.header().threshold else { return Vec::new() };
     let Some(vector) = StaticModel::bundled().embed(text) else { return Vec::new() };
-    let candidates = snapshot.scan(&vector, context.tag(), snapshot.header().threshold, CANDIDATES_MAX);
+    let candidates = snapshot.scan(&vector, context.tag(), threshold, CANDIDATES_MAX);
     if candidates.is_empty() {
         return Vec::new();
     }
@@ -49,6 +50,7 @@ pub(crate) fn answers_to_other_words(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use perigee_shared::answer_index::{AnswerMark, Entry, Header};
     use perigee_shared::cache_key::ContextTag;
     use perigee_shared::caller::Audience;
@@ -74,7 +76,7 @@ mod tests {
             model: StaticModel::bundled().id(),
             gate_version: u16::from(GATE_VERSION),
             epoch: Epoch::new(5),
-            threshold: Similarity::new(0.5),
+            threshold: Some(Similarity::new(0.5)),
         }
     }
 
@@ -124,6 +126,53 @@ mod tests {
         let other = ContextKey::from_bytes([8; 32]);
         let snapshot = Snapshot::new(header(), [entry(1, stored, other.tag())]);
         assert!(asked(stored, &snapshot).is_empty());
+    }
+
+    #[test]
+    fn where_a_corpus_tolerates_no_error_not_even_the_very_words_are_taken_for_each_other() {
+        let stored = "How do I enable remote write?";
+        let none = Header { threshold: None, ..header() };
+        let snapshot = Snapshot::new(none, [entry(1, stored, CONTEXT.tag())]);
+        assert!(asked(stored, &snapshot).is_empty());
+        assert!(snapshot.covers(&key(1), AnswerMark::from_bytes([0; 4])), "it still certifies");
+    }
+
+    /// Wordings of three questions: some the same by the gate, all of them like each other by their vectors.
+    const WORDINGS: [&str; 8] = [
+        "How do I enable remote write?",
+        "how do i enable remote write",
+        "How can I enable remote write?",
+        "How do I enable remote read?",
+        "how do I enable the remote read?",
+        "How do I disable remote write?",
+        "How can I disable remote write",
+        "Why enable remote write?",
+    ];
+
+    proptest! {
+        /// The floor that is published rules, and a stricter one never lets more in.
+        #[test]
+        fn nothing_is_proposed_below_the_published_floor(
+            text in prop::sample::select(&WORDINGS[..]),
+            stored in prop::sample::subsequence(&WORDINGS[..], 0..=WORDINGS.len()),
+            mild in prop::option::of(0.5..=1.0_f32),
+            strict in prop::option::of(0.5..=1.0_f32),
+        ) {
+            let reach = |floor: Option<f32>| floor.unwrap_or(f32::INFINITY);
+            let (mild, strict) = if reach(mild) <= reach(strict) { (mild, strict) } else { (strict, mild) };
+            let entries: Vec<Entry> =
+                (1..).zip(&stored).map(|(number, text)| entry(number, text, CONTEXT.tag())).collect();
+            let proposed = |floor: Option<f32>| {
+                let header = Header { threshold: floor.map(Similarity::new), ..header() };
+                asked(text, &Snapshot::new(header, entries.clone()))
+            };
+            let vector = StaticModel::bundled().embed(text).unwrap();
+            for key in proposed(strict) {
+                let found = entries.iter().find(|entry| entry.key == key).unwrap();
+                prop_assert!(found.vector.similarity(&vector).get() >= reach(strict));
+                prop_assert!(proposed(mild).contains(&key));
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ mod cite;
 mod flight;
 pub mod marks;
 
+mod publish;
+
 mod rehearse;
 
 use std::sync::Arc;
@@ -213,7 +215,7 @@ impl Answers {
         let Seen { incarnation, epoch, tolerance } = seen;
         let identity = Identity { incarnation, key: CacheKey::of(&question) };
         let standing = self.shared.answered.of(incarnation, epoch);
-        let tolerance = tolerance.unwrap_or(self.shared.reuse_tolerance);
+        let tolerance = self.shared.tolerance(tolerance);
         Asked { identity, epoch, question, standing, tolerance, control, deadline }
     }
 
@@ -329,6 +331,11 @@ impl Shared {
             Boarding::Shared(stream, key) => self.follow(stream, CacheOutcome::Collapsed, &asked, key).await,
             Boarding::Started(stream) => self.follow(stream, outcome, &asked, identity.key).await,
         }
+    }
+
+    /// What a corpus tolerates; `own` is what it sets itself.
+    fn tolerance(&self, own: Option<Tolerance>) -> Tolerance {
+        own.unwrap_or(self.reuse_tolerance)
     }
 
     /// What the question is compared with others by, where the caller and the corpus allow it.

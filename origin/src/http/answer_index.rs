@@ -28,8 +28,8 @@ pub(super) async fn show(
     let differences = text(ACCEPT).is_some_and(|accept| {
         accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim() == DELTA_MEDIA_TYPE)
     });
-    let standing = app.services()?.answers.standing(&opened.corpus);
-    let published = standing.publish(&opened.corpus, text(IF_NONE_MATCH), differences).await;
+    let answers = &app.services()?.answers;
+    let published = answers.published(&opened.corpus, text(IF_NONE_MATCH), differences).await;
     let Published { latest, age, etag, body } = published;
     let told = [
         (ETAG, etag),

@@ -7,7 +7,6 @@
 //! Finding candidates is the registry's business, serving is `answer`'s.
 
 mod features;
-mod tolerance;
 
 pub mod calibration;
 mod training;
@@ -22,12 +21,12 @@ pub mod trial;
 
 use perigee_shared::gate::{Alignment, Doubt, Reading, Verdict, align};
 use perigee_shared::id::Similarity;
+pub use perigee_shared::tolerance::Tolerance;
 use serde::{Deserialize, Serialize};
 
 pub use self::calibration::{Calibration, Probability};
 pub use self::features::Features;
 pub use self::interval::Interval;
-pub use self::tolerance::{InvalidTolerance, Tolerance};
 pub use self::watch::{Mode, Watch};
 
 /// Candidates that are judged for one question. The right one is nearly always the nearest.
@@ -70,6 +69,12 @@ impl Terms {
     #[must_use]
     pub fn threshold(&self) -> Option<Probability> {
         Calibration::bundled().threshold(self.tolerance)
+    }
+
+    /// The similarity that edges must ask for; `None` where they may reuse nothing.
+    #[must_use]
+    pub fn edge_threshold(&self) -> Option<Similarity> {
+        Calibration::bundled().edge_threshold(self.tolerance)
     }
 }
 

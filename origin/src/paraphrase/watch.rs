@@ -4,7 +4,7 @@
 
 use super::calibration::Probability;
 use super::interval::Interval;
-use super::tolerance::Tolerance;
+use super::Tolerance;
 
 /// How far a corpus's own traffic can move the log-odds. Down to where nothing is sure; up by little, as an error of
 /// the labels costs wrong answers there.

@@ -37,8 +37,9 @@ pub struct Header {
     pub gate_version: u16,
     /// At this epoch every entry's evidence was seen to stand.
     pub epoch: Epoch,
-    /// What a stored question's similarity must reach for its answer to be served at the edge.
-    pub threshold: Similarity,
+    /// What a stored question's similarity must reach for its answer to be served to other words at the edge. `None`:
+    /// no answer is; the entries only certify.
+    pub threshold: Option<Similarity>,
 }
 
 /// An answered question.
