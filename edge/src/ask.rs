@@ -75,13 +75,13 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let reason = match found {
         Found::Hit(hit) => {
             charge.hit_and_tell(visit);
-            return serve(visit, &ask, &hit, CacheOutcome::HitExact);
+            return serve(edge, visit, &ask, &hit, CacheOutcome::HitExact);
         }
         Found::Nothing(reason) => reason,
     };
     if let Some(hit) = match_wording(edge, &ask, now_ms).await {
         charge.hit_and_tell(visit);
-        return serve(visit, &ask, &hit, CacheOutcome::HitParaphrase);
+        return serve(edge, visit, &ask, &hit, CacheOutcome::HitParaphrase);
     }
     if control.only_if_cached {
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
@@ -206,8 +206,15 @@ fn judge(
     }
 }
 
-fn serve(visit: &Visit, ask: &Ask, hit: &Hit, outcome: CacheOutcome) -> Result<Response, Problem> {
+fn serve(
+    edge: &Edge,
+    visit: &Visit,
+    ask: &Ask,
+    hit: &Hit,
+    outcome: CacheOutcome,
+) -> Result<Response, Problem> {
     let Hit { kept, age_s, epoch } = hit;
+    edge.tallies.borrow_mut().count(ask.place(), kept.mark());
     let epoch = if *epoch == kept.answer.epoch { kept.epoch.clone() } else { epoch.to_string() };
     Head::new(200)
         .with("content-type", content_type(ask.rendering))

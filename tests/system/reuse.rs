@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use perigee_tests::client::{Client, Reply, chat};
 use perigee_tests::stage::{Settings, Stage};
 use perigee_tests::upstream::{Script, Upstream};
@@ -186,5 +186,37 @@ async fn a_key_that_may_not_write_changes_no_corpus() -> Result<()> {
     for refused in [json!({"reuse_tolerance": 0.5}), json!({})] {
         writer.patch("/v1/corpora/docs", &refused).await?.expect(400)?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_edge_answers_counts_at_the_origin_for_its_tenant_and_no_use_twice() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    for tenant in ["acme", "globex"] {
+        let client = stage.client(tenant)?;
+        client.fill("docs", GUIDE).await?;
+        client.ask("docs", REFUND).await?.expect(200)?;
+    }
+    let uses = async |tenant| -> Result<u64> {
+        let resting = stage.operator(0, tenant)?.get("/v1/corpora/docs/documents/refunds/answers").await?.expect(200)?;
+        resting.json()?["data"][0]["uses"].as_u64().context("each answer is listed with its uses")
+    };
+    assert_eq!((uses("acme").await?, uses("globex").await?), (1, 1));
+    let client = stage.client("acme")?;
+    let (mut given, began) = (1, Instant::now());
+    loop {
+        for question in [REFUND, OTHER_WORDS] {
+            let reply = client.clone().with("cache-control", "only-if-cached").ask("docs", question).await?;
+            given += u64::from(reply.status == 200);
+        }
+        let known = uses("acme").await?;
+        assert!(known <= given, "{known} of {given}");
+        if known > 20 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{known} of {given}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(uses("globex").await?, 1);
     Ok(())
 }

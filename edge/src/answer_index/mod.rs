@@ -2,6 +2,7 @@
 //! where other wordings of a question are looked for. Bounded by bytes; what is forgotten is fetched again.
 
 mod fetch;
+mod tallies;
 mod wording;
 
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use crate::freshness::{Place, PlaceRef, Sighting};
 use crate::memory::Kept;
 
 pub(crate) use self::fetch::{ACCEPT, keep, take_from_data_centre};
+pub(crate) use self::tallies::Tallies;
 pub(crate) use self::wording::answers_to_other_words;
 
 /// Twelve indexes of 10,000 answers, or many more small ones; an isolate has 128 MB.

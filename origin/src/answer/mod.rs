@@ -99,6 +99,8 @@ struct Shared {
 pub struct RestingAnswer {
     pub key: CacheKey,
     pub answer: Arc<Answer>,
+    /// How often it was given, here and at edges, as far as is known.
+    pub uses: u64,
     /// `None`: only the answer is known any more.
     pub question: Option<Question>,
 }
@@ -198,7 +200,12 @@ impl Answers {
     pub fn resting_on(&self, corpus: &Corpus, document: &DocumentId) -> (usize, Vec<RestingAnswer>) {
         let standing = self.standing(corpus);
         let (looked_at, resting) = self.shared.cache.resting_on(corpus.incarnation(), document);
-        let with_question = |(key, answer)| RestingAnswer { key, answer, question: standing.question(&key) };
+        let with_question = |(key, answer)| RestingAnswer {
+            key,
+            answer,
+            uses: standing.uses(&key),
+            question: standing.question(&key),
+        };
         (looked_at, resting.into_iter().map(with_question).collect())
     }
 
