@@ -23,6 +23,7 @@ use crate::answer_index::answers_to_other_words;
 use crate::body::Body;
 use crate::data_centre;
 use crate::error::{invalid_question, platform, unreadable};
+use crate::explain::{Explanation, is_wanted};
 use crate::fill;
 use crate::forward::{Onward, forward};
 use crate::freshness::{Decision, Held, Knowledge, PlaceRef, Reason, decide};
@@ -42,6 +43,8 @@ pub(crate) struct Ask {
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
     pub(crate) admitted: Rc<Admitted>,
+    /// Present where it was asked for and may be told.
+    pub(crate) explanation: Option<Explanation>,
 }
 
 impl Ask {
@@ -66,7 +69,11 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
     let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
     let (key, rendering) = (CacheKey::of(&question), request.rendering());
-    let ask = Ask { key, question, rendering, control, min_epoch, admitted };
+    let explanation = is_wanted(visit, &admitted.caller).then(|| {
+        let place = PlaceRef { tenant: &admitted.caller.tenant, corpus: &question.corpus };
+        Explanation::of(&question, edge.indexes.borrow().of(place).as_ref())
+    });
+    let ask = Ask { key, question, rendering, control, min_epoch, admitted, explanation };
 
     // Not when the request began: a client may take its time to send it.
     let now_ms = now_ms();
@@ -84,6 +91,9 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
         return serve(edge, visit, &ask, &hit, CacheOutcome::HitParaphrase);
     }
     if control.only_if_cached {
+        if let Some(explanation) = &ask.explanation {
+            explanation.tell(visit, None);
+        }
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
     charge.tell(visit);
@@ -215,6 +225,9 @@ fn serve(
 ) -> Result<Response, Problem> {
     let Hit { kept, age_s, epoch } = hit;
     edge.tallies.borrow_mut().count(ask.place(), kept.mark());
+    if let Some(explanation) = &ask.explanation {
+        explanation.tell(visit, None);
+    }
     let epoch = if *epoch == kept.answer.epoch { kept.epoch.clone() } else { epoch.to_string() };
     Head::new(200)
         .with("content-type", content_type(ask.rendering))
@@ -246,6 +259,7 @@ async fn ask_origin(
         held: None,
         control: ask.control,
         min_epoch: ask.min_epoch,
+        explains: ask.explanation.is_some(),
         trace: &visit.trace,
         deadline_ms: now_ms() + DEADLINE_MS_DEFAULT,
         may_repeat: true,
@@ -254,6 +268,9 @@ async fn ask_origin(
     let reply = forward(edge, &onward).await?;
     let told = pass_on::Told::by(&reply.response);
     pass_on::learn_from(edge, visit, ask.place(), &reply, &told);
+    if let Some(explanation) = &ask.explanation {
+        explanation.tell(visit, told.explanation.as_deref());
+    }
     if reply.response.status() != 200 {
         pass_on::settle(charge, &reply);
         return pass_on::respond(visit, &reply, told, outcome);

@@ -132,6 +132,7 @@ async fn fetch(
         held: None,
         control: CacheControl::default(),
         min_epoch: None,
+        explains: false,
         trace,
         deadline_ms,
         may_repeat: true,

@@ -19,6 +19,7 @@ mod ask;
 mod freshness;
 
 mod answer_index;
+mod explain;
 
 mod data_centre;
 mod memory;

@@ -135,6 +135,7 @@ impl Asking<'_> {
             held,
             control: CacheControl::default(),
             min_epoch: None,
+            explains: false,
             trace: self.trace,
             deadline_ms: now_ms() + DEADLINE_MS,
             may_repeat: true,

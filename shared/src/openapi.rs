@@ -139,6 +139,8 @@ impl utoipa::Modify for BatchLines {
             from the edge's cache or with 504. Wishes only tighten.", example = "no-cache"),
         ("Perigee-Min-Epoch" = Option<u64>, Header, description = "Answer from nothing older than this epoch, which a \
             write answered with."),
+        ("Perigee-Explain" = Option<String>, Header, description = "`1`: say why the question was or was not answered by \
+            another's answer. Heeded for a key with the scope `admin`, passed over for any other.", example = "1"),
         ("x-request-id" = Option<String>, Header, description = "A name for this request; made up where it is missing."),
         ("traceparent" = Option<String>, Header, description = "W3C Trace Context."),
     ),
@@ -151,6 +153,8 @@ impl utoipa::Modify for BatchLines {
             ("Cache-Status" = String, description = "What the caches did, the edge's member last (RFC 9211)."),
             ("Age" = Option<u64>, description = "Seconds since the answer was made or checked, where it was reused."),
             ("Perigee-Epoch" = u64, description = "The epoch at which the answer's evidence was last seen to stand."),
+            ("Perigee-Explain" = Option<String>, description = "JSON: what the edge and, where it was asked, the origin made \
+                of the answered questions nearest to this one."),
             ("Server-Timing" = String, description = "What took how long, in milliseconds."),
             ("x-request-id" = String, description = "The request's name, for questions to the operator."),
             ("traceparent" = String, description = "W3C Trace Context."),

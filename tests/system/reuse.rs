@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use perigee_tests::client::{Client, Reply, chat};
 use perigee_tests::stage::{Settings, Stage};
 use perigee_tests::upstream::{Script, Upstream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{GUIDE, REFUND};
 
@@ -218,5 +218,43 @@ async fn what_an_edge_answers_counts_at_the_origin_for_its_tenant_and_no_use_twi
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(uses("globex").await?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_an_answer_was_reused_or_not_is_told_through_the_edge_to_an_admin_key_alone() -> Result<()> {
+    let stage = Stage::with(settings())?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    at_the_edge_soon(&client, OTHER_WORDS).await?;
+    let admin = stage
+        .client_with(&json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask", "admin"]}))?
+        .with("perigee-explain", "1");
+    let why = |reply: &Reply| -> Result<Value> { Ok(serde_json::from_str(reply.header("perigee-explain"))?) };
+
+    let reused = admin.ask("docs", OTHER_WORDS).await?.expect(200)?;
+    assert_eq!(reused.header("cache-status"), PARAPHRASE);
+    let seen = why(&reused)?;
+    let candidate = &seen["edge"]["candidates"][0];
+    assert_eq!(candidate["gate"], "same", "{seen}");
+    assert!(candidate["similarity"].as_f64() >= seen["edge"]["index"]["threshold"].as_f64(), "{seen}");
+    assert!(seen.get("origin").is_none(), "it was not asked: {seen}");
+
+    let near_miss = "How long does a refund not take?";
+    let forwarded = admin.clone().with("cache-control", "no-store").ask("docs", near_miss).await?.expect(200)?;
+    let seen = why(&forwarded)?;
+    assert!(seen["edge"]["candidates"][0]["gate"].as_str().is_some_and(|gate| gate.starts_with("different")), "{seen}");
+    assert_eq!(seen["origin"]["candidates"][0]["question"], REFUND, "{seen}");
+    assert_eq!(seen["origin"]["candidates"][0]["decision"], "gate", "{seen}");
+    let streamed = admin.clone().with("cache-control", "no-store").ask_streamed("docs", near_miss).await?.expect(200)?;
+    assert_eq!(why(&streamed)?["origin"], seen["origin"]);
+
+    // Nobody else is told, and nobody is refused for asking.
+    let curious = client.with("perigee-explain", "1").with("cache-control", "no-store");
+    for question in [OTHER_WORDS, near_miss] {
+        let reply = curious.ask("docs", question).await?.expect(200)?;
+        assert!(reply.headers.get("perigee-explain").is_none(), "{reply:?}");
+    }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::memory::Kept;
 
 pub(crate) use self::fetch::{ACCEPT, keep, take_from_data_centre};
 pub(crate) use self::tallies::Tallies;
-pub(crate) use self::wording::answers_to_other_words;
+pub(crate) use self::wording::{Considered, answers_to_other_words, consider};
 
 /// Twelve indexes of 10,000 answers, or many more small ones; an isolate has 128 MB.
 const BYTES_MAX: u64 = 16 << 20;

@@ -2,9 +2,10 @@
 //!
 //! The vector only finds candidates. An answer is proposed when the gate says *same*, and for nothing less.
 
-use perigee_shared::answer_index::Snapshot;
+use perigee_shared::answer_index::{Candidate, Snapshot};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
-use perigee_shared::gate::{Reading, Signature};
+use perigee_shared::gate::{Doubt, Reading, Signature, Verdict};
+use perigee_shared::id::Similarity;
 use perigee_shared::question::Question;
 use perigee_shared::static_model::StaticModel;
 
@@ -29,6 +30,20 @@ pub(crate) fn answers_to_other_words(
     question: &Question,
     context: &ContextKey,
 ) -> Vec<CacheKey> {
+    let same = consider(snapshot, question, context).into_iter().filter(|one| one.verdict.is_same());
+    same.map(|one| one.key).take(PROPOSED_MAX).collect()
+}
+
+/// An answered question beside the one that is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Considered {
+    pub(crate) key: CacheKey,
+    pub(crate) similarity: Similarity,
+    pub(crate) verdict: Verdict,
+}
+
+/// The answered questions that are near enough for the gate to be asked, and its word, nearest first.
+pub(crate) fn consider(snapshot: &Snapshot, question: &Question, context: &ContextKey) -> Vec<Considered> {
     let text = question.asked();
     let stands_alone = question.turns.len() == 1 && text.len() <= TEXT_BYTES_MAX;
     if !stands_alone || snapshot.is_empty() || Unusable::wordings_of(snapshot).is_some() {
@@ -41,10 +56,12 @@ pub(crate) fn answers_to_other_words(
         return Vec::new();
     }
     let asked = Reading::of(text).signature();
-    let same =
-        |signature| Signature::from_bytes(signature).is_ok_and(|other| asked.compare(&other).is_same());
-    let same = candidates.into_iter().filter(|found| same(found.signature));
-    same.map(|found| found.key).take(PROPOSED_MAX).collect()
+    let considered = candidates.into_iter().map(|Candidate { key, similarity, signature }| {
+        let other = Signature::from_bytes(signature);
+        let verdict = other.map_or(Verdict::Unsure(Doubt::Version), |other| asked.compare(&other));
+        Considered { key, similarity, verdict }
+    });
+    considered.collect()
 }
 
 #[cfg(test)]
@@ -55,7 +72,7 @@ mod tests {
     use perigee_shared::cache_key::ContextTag;
     use perigee_shared::caller::Audience;
     use perigee_shared::gate::GATE_VERSION;
-    use perigee_shared::id::{CorpusName, Epoch, Similarity, TenantId};
+    use perigee_shared::id::{CorpusName, Epoch, TenantId};
     use perigee_shared::question::{Options, Speaker, Turn};
     use perigee_shared::static_model::ModelId;
 

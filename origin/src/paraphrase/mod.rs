@@ -15,16 +15,18 @@ pub mod compare;
 mod interval;
 mod watch;
 
-mod asking;
+pub mod asking;
 pub mod replay;
 pub mod trial;
 
+use perigee_shared::answer::Answer;
 use perigee_shared::gate::{Alignment, Doubt, Reading, Verdict, align};
 use perigee_shared::id::Similarity;
 pub use perigee_shared::tolerance::Tolerance;
 use serde::{Deserialize, Serialize};
 
 pub use self::calibration::{Calibration, Probability};
+use self::compare::cited;
 pub use self::features::Features;
 pub use self::interval::Interval;
 pub use self::watch::{Mode, Watch};
@@ -54,6 +56,17 @@ pub struct Support {
 impl Support {
     /// For questions without documents: nothing is known against it.
     pub const WHOLE: Self = Self { cited: true, overlap: 1.0 };
+
+    /// How much of the evidence of `stored` the question that got `asked` has, too.
+    #[must_use]
+    pub fn between(asked: &Answer, stored: &Answer) -> Self {
+        let (found, of) = (asked.evidence.passages(), stored.evidence.passages());
+        let common = of.iter().filter(|passage| found.contains(passage)).count();
+        Self {
+            cited: cited(stored).into_iter().all(|passage| found.contains(passage)),
+            overlap: common as f64 / of.len().max(1) as f64,
+        }
+    }
 }
 
 /// What a corpus allows now.
