@@ -71,7 +71,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let (key, rendering) = (CacheKey::of(&question), request.rendering());
     let explanation = is_wanted(visit, &admitted.caller).then(|| {
         let place = PlaceRef { tenant: &admitted.caller.tenant, corpus: &question.corpus };
-        Explanation::of(&question, edge.indexes.borrow().of(place).as_ref())
+        Explanation::of(&question, &key, edge.indexes.borrow().of(place).as_ref())
     });
     let ask = Ask { key, question, rendering, control, min_epoch, admitted, explanation };
 
@@ -82,7 +82,9 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let reason = match found {
         Found::Hit(hit) => {
             charge.hit_and_tell(visit);
-            return serve(edge, visit, &ask, &hit, CacheOutcome::HitExact);
+            let of_other_words = hit.kept.of_other_words;
+            let outcome = if of_other_words { CacheOutcome::HitParaphrase } else { CacheOutcome::HitExact };
+            return serve(edge, visit, &ask, &hit, outcome);
         }
         Found::Nothing(reason) => reason,
     };
@@ -169,7 +171,7 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
         return None;
     }
     let context = ContextKey::of(&ask.question);
-    for key in answers_to_other_words(&index.snapshot, &ask.question, &context) {
+    for key in answers_to_other_words(&index.snapshot, &ask.question, &ask.key, &context) {
         let in_memory = edge.answers.borrow().get(&key);
         let kept = match in_memory {
             Some(kept) => kept,
@@ -180,7 +182,9 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
             }
         };
         let of_asker = kept.context == context && kept.answer.corpus == ask.question.corpus;
+        // One that was itself made for other words was never compared with these.
         if of_asker
+            && !kept.of_other_words
             && kept.answer.may_be_stored()
             && let Found::Hit(hit) = judge(edge, ask, &key, Some(&kept), knowledge, now_ms)
         {
@@ -199,6 +203,7 @@ fn judge(
     knowledge: Knowledge,
     now_ms: u64,
 ) -> Found {
+    let kept = kept.filter(|kept| !kept.of_other_words || reuse_is_open(edge, ask, knowledge, now_ms));
     let decide =
         |held: Option<Held>| decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms);
     let mut decision = decide(kept.map(|kept| kept.held));
@@ -214,6 +219,14 @@ fn judge(
         (Decision::Hit { .. }, None) => Found::Nothing(Reason::Miss),
         (Decision::Forward(reason), _) => Found::Nothing(reason),
     }
+}
+
+/// Whether the corpus is known to let answers be given to other words than those that they were made for.
+fn reuse_is_open(edge: &Edge, ask: &Ask, knowledge: Knowledge, now_ms: u64) -> bool {
+    edge.indexes.borrow().of(ask.place()).is_some_and(|index| {
+        index.snapshot.header().threshold.is_some()
+            && knowledge.admits(index.sighting(), edge.config.bounds, now_ms)
+    })
 }
 
 fn serve(

@@ -1,7 +1,7 @@
 //! Why a question was or was not answered here by another's answer, for whoever manages the tenant (`Perigee-Explain: 1`).
 //! What the origin makes of it is put beside it.
 
-use perigee_shared::cache_key::ContextKey;
+use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::{Caller, Scope};
 use perigee_shared::header::EXPLAIN;
 use perigee_shared::id::Epoch;
@@ -51,9 +51,10 @@ fn may_have(header: Option<&str>, caller: &Caller) -> bool {
 }
 
 impl Explanation {
-    /// Of a question, by the index that is held now.
-    pub(crate) fn of(question: &Question, index: Option<&Index>) -> Self {
-        let candidates = index.map(|index| consider(&index.snapshot, question, &ContextKey::of(question)));
+    /// Of a question and its key, by the index that is held now.
+    pub(crate) fn of(question: &Question, own: &CacheKey, index: Option<&Index>) -> Self {
+        let context = ContextKey::of(question);
+        let candidates = index.map(|index| consider(&index.snapshot, question, own, &context));
         let seen = Seen {
             index: index.map(|index| Listed {
                 epoch: index.snapshot.header().epoch,

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use js_sys::Promise;
 use perigee_shared::answer::Answer;
 use perigee_shared::cache_key::CacheKey;
-use perigee_shared::header::{ANSWER_KEY, CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH, EXPLAIN, SERVER_TIMING};
+use perigee_shared::header::{
+    ANSWER_KEY, CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH, EXPLAIN, SERVER_TIMING, is_of_other_words,
+};
 use perigee_shared::id::Epoch;
 use perigee_shared::limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX};
 use perigee_shared::problem::Problem;
@@ -170,6 +172,11 @@ impl Told {
             Some(theirs) => format!("{theirs}, {ours}"),
             None => ours,
         }
+    }
+
+    /// Whether the origin gave an answer that was made for other words.
+    pub(crate) fn is_of_other_words(&self) -> bool {
+        self.cache_status.as_deref().is_some_and(is_of_other_words)
     }
 
     /// The tokens that an answer took: none where the origin had it already.

@@ -401,7 +401,9 @@ mod tests {
 
     #[test]
     fn every_address_refuses_the_methods_that_it_does_not_list() {
-        for path in ["/", "/v1/chat/completions", "/v1/models", "/v1/corpora/docs", "/v1/corpora/docs/documents/a"] {
+        for path in
+            ["/", "/v1/chat/completions", "/v1/models", "/v1/corpora/docs", "/v1/corpora/docs/documents/a"]
+        {
             let route = Route::find(path).unwrap();
             for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get"] {
                 let allowed = route.check_method(Method::parse(name)).is_ok();

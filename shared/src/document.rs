@@ -298,12 +298,17 @@ mod tests {
 
     #[test]
     fn a_corpus_is_changed_by_what_is_named_and_by_nothing_else() {
-        let read = |text| serde_json::from_str::<ChangeCorpus>(text).ok().map(|change| change.reuse_tolerance);
+        let read =
+            |text| serde_json::from_str::<ChangeCorpus>(text).ok().map(|change| change.reuse_tolerance);
         assert_eq!(read(r#"{"reuse_tolerance": 0.002}"#), Some(Tolerance::new(0.002).ok()));
         assert_eq!(read(r#"{"reuse_tolerance": null}"#), Some(None));
-        for refused in
-            ["{}", "null", r#"{"reuse_tolerance": 0.06}"#, r#"{"reuse_tolerance": "0.01"}"#, r#"{"name": "docs"}"#]
-        {
+        for refused in [
+            "{}",
+            "null",
+            r#"{"reuse_tolerance": 0.06}"#,
+            r#"{"reuse_tolerance": "0.01"}"#,
+            r#"{"name": "docs"}"#,
+        ] {
             assert_eq!(read(refused), None, "{refused}");
         }
     }

@@ -21,12 +21,11 @@ use crate::document::{
 };
 use crate::id::{CorpusName, DocumentId};
 use crate::search::{SearchRequest, SearchResponse};
-use answers::{
-    Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, ModelList, Upload, Uploaded,
-};
+use answers::{Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, ModelList, Upload, Uploaded};
 use refusals::{
-    AdminRefusals, ChangeRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
-    ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals, WriteRefusals,
+    AdminRefusals, ChangeRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals,
+    DocumentRefusals, ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals,
+    WriteRefusals,
 };
 
 /// The document, as pretty JSON with a newline at its end.

@@ -132,7 +132,8 @@ async fn what_a_corpus_tolerates_rules_the_edge_within_its_refresh() -> Result<(
     let client = stage.client("acme")?;
     client.fill("docs", GUIDE).await?;
     let tolerate = async |share: f64| -> Result<()> {
-        let changed = client.patch("/v1/corpora/docs", &json!({"reuse_tolerance": share})).await?.expect(200)?;
+        let changed =
+            client.patch("/v1/corpora/docs", &json!({"reuse_tolerance": share})).await?.expect(200)?;
         assert_eq!(changed.json()?["reuse_tolerance"].as_f64(), Some(share));
         Ok(())
     };
@@ -198,7 +199,11 @@ async fn what_an_edge_answers_counts_at_the_origin_for_its_tenant_and_no_use_twi
         client.ask("docs", REFUND).await?.expect(200)?;
     }
     let uses = async |tenant| -> Result<u64> {
-        let resting = stage.operator(0, tenant)?.get("/v1/corpora/docs/documents/refunds/answers").await?.expect(200)?;
+        let resting = stage
+            .operator(0, tenant)?
+            .get("/v1/corpora/docs/documents/refunds/answers")
+            .await?
+            .expect(200)?;
         resting.json()?["data"][0]["uses"].as_u64().context("each answer is listed with its uses")
     };
     assert_eq!((uses("acme").await?, uses("globex").await?), (1, 1));
@@ -229,7 +234,9 @@ async fn why_an_answer_was_reused_or_not_is_told_through_the_edge_to_an_admin_ke
     client.ask("docs", REFUND).await?.expect(200)?;
     at_the_edge_soon(&client, OTHER_WORDS).await?;
     let admin = stage
-        .client_with(&json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask", "admin"]}))?
+        .client_with(
+            &json!({"tenant": "acme", "corpora": ["*"], "audience": [], "scopes": ["ask", "admin"]}),
+        )?
         .with("perigee-explain", "1");
     let why = |reply: &Reply| -> Result<Value> { Ok(serde_json::from_str(reply.header("perigee-explain"))?) };
 
@@ -242,12 +249,17 @@ async fn why_an_answer_was_reused_or_not_is_told_through_the_edge_to_an_admin_ke
     assert!(seen.get("origin").is_none(), "it was not asked: {seen}");
 
     let near_miss = "How long does a refund not take?";
-    let forwarded = admin.clone().with("cache-control", "no-store").ask("docs", near_miss).await?.expect(200)?;
+    let forwarded =
+        admin.clone().with("cache-control", "no-store").ask("docs", near_miss).await?.expect(200)?;
     let seen = why(&forwarded)?;
-    assert!(seen["edge"]["candidates"][0]["gate"].as_str().is_some_and(|gate| gate.starts_with("different")), "{seen}");
+    assert!(
+        seen["edge"]["candidates"][0]["gate"].as_str().is_some_and(|gate| gate.starts_with("different")),
+        "{seen}"
+    );
     assert_eq!(seen["origin"]["candidates"][0]["question"], REFUND, "{seen}");
     assert_eq!(seen["origin"]["candidates"][0]["decision"], "gate", "{seen}");
-    let streamed = admin.clone().with("cache-control", "no-store").ask_streamed("docs", near_miss).await?.expect(200)?;
+    let streamed =
+        admin.clone().with("cache-control", "no-store").ask_streamed("docs", near_miss).await?.expect(200)?;
     assert_eq!(why(&streamed)?["origin"], seen["origin"]);
 
     // Nobody else is told, and nobody is refused for asking.
@@ -257,4 +269,39 @@ async fn why_an_answer_was_reused_or_not_is_told_through_the_edge_to_an_admin_ke
         assert!(reply.headers.get("perigee-explain").is_none(), "{reply:?}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_origin_gave_to_other_words_is_kept_at_the_edge_only_while_the_corpus_allows_it()
+-> Result<()> {
+    // Words that the edge alone is not sure of.
+    const GET_ONE: &str = "How long does it take to get a refund?";
+    let stage = Stage::with(settings())?;
+    let client = stage.client("acme")?;
+    client.fill("docs", GUIDE).await?;
+    let tolerate = async |share: f64| {
+        client.patch("/v1/corpora/docs", &json!({"reuse_tolerance": share})).await?.expect(200)
+    };
+    tolerate(0.05).await?;
+    client.ask("docs", REFUND).await?.expect(200)?;
+    let reworded = client.ask("docs", GET_ONE).await?.expect(200)?;
+    assert!(
+        reworded.header("cache-status").contains("perigee-origin; hit; detail=paraphrase"),
+        "{reworded:?}"
+    );
+    let kept = at_the_edge_soon(&client, GET_ONE).await?;
+    assert_eq!((kept.header("cache-status"), &kept.body), (PARAPHRASE, &reworded.body));
+
+    tolerate(0.0).await?;
+    let began = Instant::now();
+    loop {
+        let reply = client.ask("docs", GET_ONE).await?.expect(200)?;
+        if reply.json()?["id"] != serde_json::from_str::<Value>(&kept.body)?["id"] {
+            assert!(!reply.header("cache-status").contains("hit"), "{reply:?}");
+            return Ok(());
+        }
+        // The staleness bound, and as much again for a busy machine.
+        assert!(began.elapsed() < Duration::from_secs(20), "the edge goes on giving it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -2,6 +2,7 @@
 //! and a real origin, both as they are set up when nobody sets anything.
 //!
 //! Half of the questions taught the calibration (`perigee calibrate`); only those about the other documents are asked.
+#![expect(clippy::print_stdout, reason = "a trial shows what it found")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -111,7 +112,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| asked | questions | right, by the edge | right, by the origin | wrong, by the edge | wrong, by the origin |")?;
+        writeln!(
+            f,
+            "| asked | questions | right, by the edge | right, by the origin | wrong, by the edge | wrong, by the origin |"
+        )?;
         writeln!(f, "|---|---|---|---|---|---|")?;
         for (kind, count) in &self.0 {
             let name = match kind {
@@ -191,7 +195,8 @@ async fn ingest(stage: &Stage, corpus: &str, folder: &Path) -> Result<()> {
     }
     let written = lines.lines().count();
     let batch = operator.request(Method::POST, &format!("/v1/corpora/{corpus}/documents:batch"));
-    let results = batch.header("content-type", "application/x-ndjson").body(lines).send().await?.text().await?;
+    let results =
+        batch.header("content-type", "application/x-ndjson").body(lines).send().await?.text().await?;
     let refused: Vec<&str> = results.lines().filter(|line| line.contains("\"error\"")).collect();
     // Files of nothing but their heading data hold nothing to find.
     ensure!(results.lines().count() == written && refused.len() * 20 <= written, "refused: {refused:#?}");

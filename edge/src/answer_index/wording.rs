@@ -28,9 +28,10 @@ const TEXT_BYTES_MAX: usize = 1_024;
 pub(crate) fn answers_to_other_words(
     snapshot: &Snapshot,
     question: &Question,
+    own: &CacheKey,
     context: &ContextKey,
 ) -> Vec<CacheKey> {
-    let same = consider(snapshot, question, context).into_iter().filter(|one| one.verdict.is_same());
+    let same = consider(snapshot, question, own, context).into_iter().filter(|one| one.verdict.is_same());
     same.map(|one| one.key).take(PROPOSED_MAX).collect()
 }
 
@@ -42,8 +43,14 @@ pub(crate) struct Considered {
     pub(crate) verdict: Verdict,
 }
 
-/// The answered questions that are near enough for the gate to be asked, and its word, nearest first.
-pub(crate) fn consider(snapshot: &Snapshot, question: &Question, context: &ContextKey) -> Vec<Considered> {
+/// The answered questions that are near enough for the gate to be asked, and its word, nearest first. `own` is the key of
+/// the one that is asked: under it was looked before.
+pub(crate) fn consider(
+    snapshot: &Snapshot,
+    question: &Question,
+    own: &CacheKey,
+    context: &ContextKey,
+) -> Vec<Considered> {
     let text = question.asked();
     let stands_alone = question.turns.len() == 1 && text.len() <= TEXT_BYTES_MAX;
     if !stands_alone || snapshot.is_empty() || Unusable::wordings_of(snapshot).is_some() {
@@ -51,7 +58,8 @@ pub(crate) fn consider(snapshot: &Snapshot, question: &Question, context: &Conte
     }
     let Some(threshold) = snapshot.header().threshold else { return Vec::new() };
     let Some(vector) = StaticModel::bundled().embed(text) else { return Vec::new() };
-    let candidates = snapshot.scan(&vector, context.tag(), threshold, CANDIDATES_MAX);
+    let mut candidates = snapshot.scan(&vector, context.tag(), threshold, CANDIDATES_MAX);
+    candidates.retain(|one| one.key != *own);
     if candidates.is_empty() {
         return Vec::new();
     }
@@ -67,7 +75,6 @@ pub(crate) fn consider(snapshot: &Snapshot, question: &Question, context: &Conte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use perigee_shared::answer_index::{AnswerMark, Entry, Header};
     use perigee_shared::cache_key::ContextTag;
     use perigee_shared::caller::Audience;
@@ -75,6 +82,7 @@ mod tests {
     use perigee_shared::id::{CorpusName, Epoch, TenantId};
     use perigee_shared::question::{Options, Speaker, Turn};
     use perigee_shared::static_model::ModelId;
+    use proptest::prelude::*;
 
     const CONTEXT: ContextKey = ContextKey::from_bytes([7; 32]);
 
@@ -112,7 +120,7 @@ mod tests {
     }
 
     fn asked(text: &str, snapshot: &Snapshot) -> Vec<CacheKey> {
-        answers_to_other_words(snapshot, &question(text), &CONTEXT)
+        answers_to_other_words(snapshot, &question(text), &key(0), &CONTEXT)
     }
 
     #[test]
@@ -126,12 +134,21 @@ mod tests {
     }
 
     #[test]
+    fn the_question_itself_takes_no_other_s_place() {
+        let stored = "How do I enable remote write?";
+        let entries = [1, 2, 3].map(|number| entry(number, stored, CONTEXT.tag()));
+        let snapshot = Snapshot::new(header(), entries);
+        let proposed = answers_to_other_words(&snapshot, &question(stored), &key(1), &CONTEXT);
+        assert_eq!(proposed, [key(2), key(3)]);
+    }
+
+    #[test]
     fn what_other_words_could_refer_to_or_is_long_is_not_matched() {
         let stored = "How do I enable remote write?";
         let snapshot = Snapshot::new(header(), [entry(1, stored, CONTEXT.tag())]);
         let mut follow_up = question(stored);
         follow_up.turns.insert(0, Turn { speaker: Speaker::User, text: "Hello".to_owned() });
-        assert!(answers_to_other_words(&snapshot, &follow_up, &CONTEXT).is_empty());
+        assert!(answers_to_other_words(&snapshot, &follow_up, &key(0), &CONTEXT).is_empty());
         let long = stored.repeat(TEXT_BYTES_MAX);
         let snapshot = Snapshot::new(header(), [entry(1, &long, CONTEXT.tag())]);
         assert!(asked(&long, &snapshot).is_empty());

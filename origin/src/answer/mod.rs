@@ -335,7 +335,9 @@ impl Shared {
             Boarding::Joined(stream) => {
                 self.follow(stream, CacheOutcome::Collapsed, &asked, identity.key).await
             }
-            Boarding::Shared(stream, key) => self.follow(stream, CacheOutcome::Collapsed, &asked, key).await,
+            Boarding::Shared(stream, key) => {
+                self.follow(stream, CacheOutcome::CollapsedParaphrase, &asked, key).await
+            }
             Boarding::Started(stream) => self.follow(stream, outcome, &asked, identity.key).await,
         }
     }

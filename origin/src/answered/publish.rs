@@ -136,7 +136,10 @@ impl Publication {
     fn newest_and(&self, known: Option<&str>) -> (Arc<Snapshot>, Option<Arc<Snapshot>>) {
         let base = known.and_then(|etag| self.snapshots.iter().find(|snapshot| snapshot.etag() == etag));
         let newest = self.snapshots.back().cloned();
-        (newest.unwrap_or_else(|| Arc::new(snapshot_of(Epoch::ZERO, None, std::iter::empty()))), base.cloned())
+        (
+            newest.unwrap_or_else(|| Arc::new(snapshot_of(Epoch::ZERO, None, std::iter::empty()))),
+            base.cloned(),
+        )
     }
 }
 

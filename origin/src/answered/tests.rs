@@ -165,7 +165,8 @@ fn what_edges_gave_counts_as_much_as_what_was_given_here() {
     let standing = Standing::bounded(Epoch::new(5), Rules::default(), 32);
     let used = keep(&standing, &question("used"), 5, "yes", 0.0);
     let unused = keep(&standing, &question("unused"), 5, "no", 0.0);
-    let (there, elsewhere) = (AnswerMark::of(&answer(&question("used"), 5, "yes")), AnswerMark::from_bytes([7; 4]));
+    let (there, elsewhere) =
+        (AnswerMark::of(&answer(&question("used"), 5, "yes")), AnswerMark::from_bytes([7; 4]));
     let mut counts = [(there, 40), (elsewhere, 900)].into();
     standing.used_at_an_edge(&Uses::take_from(&mut counts));
     assert_eq!((standing.uses(&used), standing.uses(&unused)), (41, 1));

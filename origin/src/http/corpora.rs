@@ -60,8 +60,7 @@ pub(super) async fn change(
     JsonBody(ChangeCorpus { reuse_tolerance }): JsonBody<ChangeCorpus>,
 ) -> Result<Response, Refused> {
     let corpora = &app.services()?.corpora;
-    let summary =
-        corpora.set_reuse_tolerance(&opened.caller.tenant, &opened.name, reuse_tolerance).await?;
+    let summary = corpora.set_reuse_tolerance(&opened.caller.tenant, &opened.name, reuse_tolerance).await?;
     Ok(at_epoch(summary.epoch, Json(summary)))
 }
 

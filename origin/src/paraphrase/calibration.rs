@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use perigee_shared::id::Similarity;
 use serde::{Deserialize, Serialize};
 
-use super::features::Features;
 use super::Tolerance;
+use super::features::Features;
 
 /// A chance in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]

@@ -109,7 +109,9 @@ async fn what_an_edge_gave_is_counted_for_its_tenant_and_a_report_that_is_none_i
     let uses = async |tenant| of(tenant).get(RESTING).await.json()["data"][0]["uses"].as_u64();
     assert_eq!((uses("acme").await, uses("other").await), (Some(2), Some(1)));
     let mark = hex::encode(AnswerMark::of(&answer).to_bytes());
-    for (report, sum) in [(format!("{mark}.5-00000000.9"), 7), ("nonsense.-.x-".to_owned(), 7), (format!("{mark}.1"), 8)] {
+    for (report, sum) in
+        [(format!("{mark}.5-00000000.9"), 7), ("nonsense.-.x-".to_owned(), 7), (format!("{mark}.1"), 8)]
+    {
         let path = format!("{INDEX}?uses={report}");
         let told = Edge::of("acme").request(stage.address, Method::GET, &path, "").send().await.unwrap();
         assert_eq!(told.status(), 200, "{report}");

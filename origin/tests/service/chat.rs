@@ -120,7 +120,8 @@ async fn why_an_answer_was_reused_is_told_to_who_manages_the_tenant_and_kept_fro
         stage.operator().with("perigee-tenant", tenant).fill().await;
     }
     let ask = async |tenant: &str, scopes: &[&str], question: &str| {
-        let caller = json!({"tenant": tenant, "corpora": ["docs"], "audience": {"labels": []}, "scopes": scopes});
+        let caller =
+            json!({"tenant": tenant, "corpora": ["docs"], "audience": {"labels": []}, "scopes": scopes});
         let edge = Edge { caller: caller.to_string(), ..Edge::of(tenant) };
         let body = chat("docs", question).to_string();
         let request = edge.request(stage.address, Method::POST, "/v1/chat/completions", &body);
@@ -128,7 +129,12 @@ async fn why_an_answer_was_reused_is_told_to_who_manages_the_tenant_and_kept_fro
     };
     stage.operator().with("perigee-tenant", "acme").ask("docs", QUESTION).await;
     // Kept for an audience of its own: a key's, and not the operator's.
-    let first = Edge::of("acme").request(stage.address, Method::POST, "/v1/chat/completions", &chat("docs", QUESTION).to_string());
+    let first = Edge::of("acme").request(
+        stage.address,
+        Method::POST,
+        "/v1/chat/completions",
+        &chat("docs", QUESTION).to_string(),
+    );
     assert_eq!(first.send().await.unwrap().status(), 200);
 
     let told = ask("acme", &["ask", "admin"], "how long does a refund take").await;
@@ -138,7 +144,10 @@ async fn why_an_answer_was_reused_is_told_to_who_manages_the_tenant_and_kept_fro
     let candidates = why["candidates"].as_array().unwrap();
     assert_eq!(candidates.len(), 1, "of this audience alone: {why}");
     let candidate = &candidates[0];
-    assert_eq!((&candidate["question"], &candidate["decision"], &candidate["gate"]), (&json!(QUESTION), &json!("reuse"), &json!("same")));
+    assert_eq!(
+        (&candidate["question"], &candidate["decision"], &candidate["gate"]),
+        (&json!(QUESTION), &json!("reuse"), &json!("same"))
+    );
     assert!(candidate["probability"].as_f64() >= why["threshold"].as_f64(), "{why}");
     assert_eq!(candidate["evidence"]["cited"], true);
 

@@ -117,9 +117,19 @@ async fn a_command_that_cannot_be_done_says_why() {
         assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
         assert!(ran.err.contains(said), "{arguments:?}: {}", ran.err);
     }
-    for command in
-        ["serve", "ingest", "ask", "search", "corpora", "eval", "replay", "explain", "calibrate", "backup", "restore"]
-    {
+    for command in [
+        "serve",
+        "ingest",
+        "ask",
+        "search",
+        "corpora",
+        "eval",
+        "replay",
+        "explain",
+        "calibrate",
+        "backup",
+        "restore",
+    ] {
         let help = run(&stage, &[command, "--help"]).await;
         assert_eq!(help.code, Some(0));
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
@@ -231,13 +241,22 @@ async fn a_log_is_replayed_over_a_corpus_and_nobody_is_served() {
     let outcomes: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert!(outcomes.is_sorted_by_key(|outcome| outcome["paraphrase"].as_u64()), "{outcomes:#?}");
     let mildest = outcomes.last().unwrap();
-    for (what, count) in [("questions", 5), ("exact", 1), ("paraphrase", 2), ("judged", 2), ("wrong", 1), ("refused", 0)] {
+    for (what, count) in
+        [("questions", 5), ("exact", 1), ("paraphrase", 2), ("judged", 2), ("wrong", 1), ("refused", 0)]
+    {
         assert_eq!(mildest[what], json!(count), "{what}: {mildest}");
     }
     let shares = ["low", "estimate", "high"].map(|bound| mildest["false_hits"][bound].as_f64().unwrap());
-    assert!(shares[0] > 0.0 && shares[0] < 0.2 && (shares[1] - 0.2).abs() < 1e-9 && shares[2] < 0.4, "{shares:?}");
+    assert!(
+        shares[0] > 0.0 && shares[0] < 0.2 && (shares[1] - 0.2).abs() < 1e-9 && shares[2] < 0.4,
+        "{shares:?}"
+    );
     let table = run(&stage, &replay).await;
-    assert!(table.out.contains("| 5.0 % | 20.0 % | 40.0 % | 1 of 2 |") && table.out.contains("3 of 5"), "{}", table.out);
+    assert!(
+        table.out.contains("| 5.0 % | 20.0 % | 40.0 % | 1 of 2 |") && table.out.contains("3 of 5"),
+        "{}",
+        table.out
+    );
     // Nothing of it was answered, and so nothing is kept.
     let resting = operator.get("/v1/corpora/docs/documents/refunds/answers").await.json();
     assert_eq!(resting["looked_at"], 0);
@@ -267,18 +286,27 @@ async fn two_questions_are_judged_by_their_words_and_by_the_evidence_where_there
 
     let corpus = ["--corpus", "docs"];
     let same = explain("how long does a refund take", refund, &corpus).await;
-    assert_eq!((&same["decision"], &same["evidence"]), (&json!("reuse"), &json!({"cited": true, "overlap": 1.0})));
+    assert_eq!(
+        (&same["decision"], &same["evidence"]),
+        (&json!("reuse"), &json!({"cited": true, "overlap": 1.0}))
+    );
     // Enough about refunds that the passages for the one are not all there is.
     for number in 0..12 {
         let path = format!("/v1/corpora/docs/documents/rule-{number}");
-        let content = format!("# Refund rule {number}\n\nRule {number}: a refund of kind {number} takes {number} working days.\n");
+        let content = format!(
+            "# Refund rule {number}\n\nRule {number}: a refund of kind {number} takes {number} working days.\n"
+        );
         operator.put(&path, &json!({"content": content})).await;
     }
     let other = explain("When do parcels to Norway leave?", refund, &corpus).await;
     assert_eq!(other["evidence"]["cited"], false, "{other}");
     assert!(other["evidence"]["overlap"].as_f64().unwrap() < 1.0, "{other}");
     let ran = run(&stage, &["explain", "how long does a refund take", refund, "--corpus", "docs"]).await;
-    assert!(ran.out.contains("decision     reuse") && ran.out.contains("100 % of what it rests on"), "{}", ran.out);
+    assert!(
+        ran.out.contains("decision     reuse") && ran.out.contains("100 % of what it rests on"),
+        "{}",
+        ran.out
+    );
     let nowhere = run(&stage, &["explain", refund, refund, "--corpus", "none"]).await;
     assert!(nowhere.code == Some(1) && nowhere.err.contains("no such corpus"), "{}", nowhere.err);
 }

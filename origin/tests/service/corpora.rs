@@ -23,12 +23,21 @@ async fn what_a_corpus_tolerates_is_shown_and_can_be_changed() {
         assert_eq!(changed.json()["reuse_tolerance"].as_f64(), share.as_f64());
         assert_eq!(operator.get(DOCS).await.json(), changed.json());
     }
-    for refused in
-        [json!({"reuse_tolerance": 0.06}), json!({"reuse_tolerance": -0.01}), json!({"reuse_tolerance": "0.01"}), json!({}),
-         json!({"name": "other"}), json!({"reuse_tolerance": 0.01, "name": "other"}), json!([])]
-    {
+    for refused in [
+        json!({"reuse_tolerance": 0.06}),
+        json!({"reuse_tolerance": -0.01}),
+        json!({"reuse_tolerance": "0.01"}),
+        json!({}),
+        json!({"name": "other"}),
+        json!({"reuse_tolerance": 0.01, "name": "other"}),
+        json!([]),
+    ] {
         let reply = change(refused.clone()).await;
-        assert_eq!((reply.status, reply.header("content-type")), (400, "application/problem+json"), "{refused}");
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (400, "application/problem+json"),
+            "{refused}"
+        );
     }
     let listed = operator.get("/v1/corpora").await.json();
     assert_eq!(listed["data"][0]["reuse_tolerance"], json!(0.05), "what was refused has changed nothing");
@@ -71,7 +80,9 @@ async fn a_corpus_that_is_told_to_tolerate_nothing_takes_no_wording_for_another_
         reply.header("cache-status").to_owned()
     };
     assert_eq!(asked().await, "perigee-origin; hit; detail=paraphrase");
-    for (share, cache_status) in [(0.0, "perigee-origin; fwd=miss"), (0.01, "perigee-origin; hit; detail=paraphrase")] {
+    for (share, cache_status) in
+        [(0.0, "perigee-origin; fwd=miss"), (0.01, "perigee-origin; hit; detail=paraphrase")]
+    {
         let change = operator.request(Method::PATCH, DOCS).json(&json!({"reuse_tolerance": share}));
         assert_eq!(Reply::read(change).await.status, 200);
         assert_eq!(asked().await, cache_status);
