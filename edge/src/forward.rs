@@ -7,7 +7,7 @@ use futures::future::{Either, select};
 use js_sys::{JSON, Promise};
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::{
-    BODY_SHA256, CALLER, DEADLINE_MS, MIN_EPOCH, REQUEST_ID, SIGNATURE, TRACEPARENT,
+    BODY_SHA256, CALLER, DEADLINE_MS, EXPLAIN, MIN_EPOCH, REQUEST_ID, SIGNATURE, TRACEPARENT,
 };
 use perigee_shared::id::{ContentHash, Epoch};
 use perigee_shared::problem::{Problem, ProblemKind};
@@ -37,6 +37,8 @@ pub(crate) struct Onward<'a> {
     pub(crate) held: Option<String>,
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
+    /// Whether it shall say why it reuses what it does.
+    pub(crate) explains: bool,
     pub(crate) trace: &'a Trace,
     /// Unix milliseconds by which the answer must have begun.
     pub(crate) deadline_ms: u64,
@@ -224,6 +226,7 @@ fn onward_headers(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Vec<(&'static
         ("if-none-match", onward.held.clone()),
         ("cache-control", control_header(&onward.control)),
         (MIN_EPOCH, onward.min_epoch.map(|epoch| epoch.to_string())),
+        (EXPLAIN, onward.explains.then(|| "1".to_owned())),
     ];
     headers.extend(seal);
     headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));

@@ -15,6 +15,7 @@ mod failover;
 mod passing_on;
 mod purging;
 mod reuse;
+mod reuse_trial;
 mod streams;
 
 /// Documents that most tests ask about.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use perigee_shared::header::TENANT;
-use perigee_shared::id::TenantId;
+use perigee_shared::id::{CorpusName, TenantId};
 use perigee_shared::problem::Problem;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -32,6 +32,19 @@ pub(super) struct ServerArguments {
     /// The operator's tenant; a key has its own
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: TenantId,
+}
+
+/// Which corpus of which server, and how to print what it says.
+#[derive(Debug, Args)]
+pub(super) struct CorpusArguments {
+    /// The corpus
+    #[arg(long, value_name = "NAME")]
+    pub(super) corpus: CorpusName,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
 }
 
 /// A server to talk to.

@@ -113,6 +113,19 @@ pub(crate) fn show(database: &Database, corpus: i64) -> Result<(), CorpusError> 
     execute(database, "UPDATE corpora SET deleted = 0 WHERE id = ?1", [corpus])
 }
 
+/// Sets what a corpus tolerates of reuse across wordings; `None`: what the server does.
+pub(crate) fn set_reuse_tolerance(
+    database: &Database,
+    corpus: i64,
+    reuse_tolerance: Option<Tolerance>,
+) -> Result<(), CorpusError> {
+    execute(
+        database,
+        "UPDATE corpora SET reuse_tolerance = ?2 WHERE id = ?1",
+        params![corpus, reuse_tolerance.map(Tolerance::share)],
+    )
+}
+
 /// Takes a corpus out of everybody's sight, at once and for good. That is its last change and has a number.
 pub(crate) fn mark_deleted(database: &Database, corpus: i64) -> Result<(), CorpusError> {
     database.write(|connection| {

@@ -54,7 +54,7 @@ impl Corpus {
     /// The share of requests that reuse across wordings may answer wrongly; `None`: the server's own.
     #[must_use]
     pub fn reuse_tolerance(&self) -> Option<Tolerance> {
-        self.core.reuse_tolerance
+        self.core.reuse_tolerance()
     }
 
     /// The epoch that searches see.
@@ -72,6 +72,7 @@ impl Corpus {
             documents: size.documents,
             passages: size.passages,
             created_at: self.core.created_at.clone(),
+            reuse_tolerance: self.reuse_tolerance(),
         }
     }
 

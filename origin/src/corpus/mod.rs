@@ -27,7 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use perigee_shared::document::CorpusSummary;
 use perigee_shared::id::{CorpusName, TenantId};
 use perigee_shared::limits::CORPORA_PER_TENANT_MAX;
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -89,8 +89,8 @@ struct Shared {
     open: RwLock<HashMap<(TenantId, CorpusName), Opened>>,
     /// Those that could not be opened at start.
     shut: RwLock<HashSet<(TenantId, CorpusName)>>,
-    /// Held while a corpus is created or deleted: one at a time.
-    changing: Mutex<()>,
+    /// Held while a corpus is created, changed or deleted: one at a time.
+    changing: Arc<Mutex<()>>,
     preparing: Arc<Semaphore>,
     searching: Arc<Semaphore>,
     cache: RetrievalCache,
@@ -128,7 +128,7 @@ impl Corpora {
             origin,
             open: RwLock::default(),
             shut: RwLock::default(),
-            changing: Mutex::default(),
+            changing: Arc::default(),
             preparing: Arc::new(Semaphore::new(PREPARING_MAX)),
             searching: Arc::new(Semaphore::new(SEARCHES_MAX)),
             cache: RetrievalCache::new(),
@@ -214,6 +214,27 @@ impl Corpora {
         let core = self.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))?;
         catalog::show(database, id)?;
         Ok(core)
+    }
+
+    /// Changes what a corpus tolerates of reuse across wordings; `None`: what the server does.
+    ///
+    /// # Errors
+    /// [`CorpusError::NotFound`], or it cannot be written: then nothing has changed.
+    pub async fn set_reuse_tolerance(
+        &self,
+        tenant: &TenantId,
+        name: &CorpusName,
+        tolerance: Option<Tolerance>,
+    ) -> Result<CorpusSummary, CorpusError> {
+        let alone = Arc::clone(&self.shared.changing).lock_owned().await;
+        let corpus = self.get(tenant, name)?;
+        blocking(move || {
+            // Held to the end of the work, even when nobody waits for it any more.
+            let _alone = alone;
+            corpus.core.set_reuse_tolerance(tolerance)?;
+            Ok(corpus.summary())
+        })
+        .await
     }
 
     /// The tenant's corpora that are open, by name.
@@ -307,13 +328,10 @@ impl Corpora {
         on_progress: &Arc<dyn Fn(Progress<'_>) + Send + Sync>,
     ) -> Result<Core, CorpusError> {
         let Shared { database, origin, .. } = &*self.shared;
-        let CorpusRow { id, tenant, name, created_at, reuse_tolerance } = row;
-        let folder = Folder::new(&self.views_dir(), id);
-        let progress = |done, of| on_progress(Progress { tenant: &tenant, corpus: &name, done, of });
-        let views = catch_up::open_views(database, id, &folder, origin.clone(), &progress)?;
-        let (shifts, _) = broadcast::channel(shift::SHIFTS_MAX);
-        let core =
-            Core { id, tenant, name, created_at, reuse_tolerance, database: database.clone(), views, shifts };
+        let folder = Folder::new(&self.views_dir(), row.id);
+        let progress = |done, of| on_progress(Progress { tenant: &row.tenant, corpus: &row.name, done, of });
+        let views = catch_up::open_views(database, row.id, &folder, origin.clone(), &progress)?;
+        let core = Core::new(row, database.clone(), views);
         core.report();
         Ok(core)
     }

@@ -187,7 +187,7 @@ fn asking() -> Router<App> {
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/models", get(models::list))
         .route("/v1/corpora", get(corpora::list).post(corpora::create))
-        .route("/v1/corpora/{corpus}", get(corpora::show).delete(corpora::delete))
+        .route("/v1/corpora/{corpus}", get(corpora::show).patch(corpora::change).delete(corpora::delete))
         .route("/v1/corpora/{corpus}/epoch", get(corpora::epoch))
         .route("/v1/corpora/{corpus}/answer-index", get(answer_index::show))
         .route("/v1/corpora/{corpus}/search", post(search::search))
