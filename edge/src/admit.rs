@@ -1,4 +1,4 @@
-//! Who may pass: the bearer key, looked up by its hash, in isolate memory first, then in KV.
+//! Who may pass: the bearer key, looked up by its hash, in isolate memory first, then in KV; and for whom it speaks.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -8,23 +8,27 @@ use perigee_shared::caller::{Caller, Scope};
 use perigee_shared::id::{ContentHash, CorpusName, KeyId, TierName};
 use perigee_shared::key::{Key, KeyHash, KeyKind, KeyRecord};
 use perigee_shared::problem::{Problem, ProblemKind};
+use perigee_shared::token::User;
 use perigee_shared::web_origin::WebOrigin;
+use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use crate::Edge;
 use crate::config::KEYS;
+use crate::users::on_behalf;
 use crate::visit::Visit;
 
-/// Keys that an isolate remembers; and keys that it remembers not to exist, fewer and apart, so that a
-/// stream of invented keys drives no real one out.
-const KNOWN_MAX: usize = 4_096;
+/// Bytes of keys' callers that an isolate remembers, and how many of usual size that makes; and keys that it remembers not
+/// to exist, few and apart, so that a stream of invented keys drives no real one out.
+const KNOWN_BYTES_MAX: u64 = 6 << 20;
+const KNOWN_ESTIMATE: usize = 4_096;
 const UNKNOWN_MAX: usize = 1_024;
 
 /// A key that was just made should work soon.
 const UNKNOWN_MS_MAX: u64 = 5_000;
 
 /// A caller with a valid key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     /// The caller as the origin is told, written once.
@@ -32,6 +36,8 @@ pub(crate) struct Admitted {
     pub(crate) hash: KeyHash,
     /// On whose account the key's requests go: old and new digits of one key are one account.
     pub(crate) subject: Subject,
+    /// The account of the user for whom it asks; `None`: for nobody in particular.
+    pub(crate) user: Option<Subject>,
     pub(crate) tier: Option<TierName>,
     id: Option<KeyId>,
     expires_at_s: Option<u64>,
@@ -40,7 +46,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    fn new(record: KeyRecord, kind: KeyKind, hash: KeyHash) -> Self {
+    pub(crate) fn new(record: KeyRecord, kind: KeyKind, hash: KeyHash) -> Self {
         let caller = record.caller(kind);
         let header = header_json(&caller);
         let KeyRecord { id, tier, expires_at_s, web_origins, .. } = record;
@@ -49,7 +55,20 @@ impl Admitted {
             None => Subject::key(hash.as_bytes()),
         };
         let web_origins = (kind == KeyKind::Publishable).then_some(web_origins);
-        Self { caller, header, hash, subject, tier, id, expires_at_s, web_origins }
+        Self { caller, header, hash, subject, user: None, tier, id, expires_at_s, web_origins }
+    }
+
+    /// The same key on behalf of a user.
+    pub(crate) fn as_user(&self, user: &User) -> Self {
+        let caller = user.caller(&self.caller);
+        let header = header_json(&caller);
+        Self { caller, header, user: Some(user.subject), ..self.clone() }
+    }
+
+    /// About what it takes of memory: its header says all that the caller holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let web_origins = self.web_origins.iter().flatten().map(|origin| 64 + origin.as_str().len());
+        512 + 4 * self.header.len() + web_origins.sum::<usize>()
     }
 
     /// What the audit trail calls who holds this key.
@@ -108,8 +127,8 @@ fn header_json(caller: &Caller) -> String {
 ///
 /// # Errors
 /// 401 without a key, with a malformed, an unknown or an expired one; 403 on a page that the key is not for; 503 when
-/// keys can't be looked up.
-pub(crate) async fn admit(edge: &Edge, visit: &Visit) -> Result<Rc<Admitted>, Problem> {
+/// keys can't be looked up; and with a user's token, what [`on_behalf`] says of it.
+pub(crate) async fn admit(edge: &Rc<Edge>, visit: &Visit) -> Result<Rc<Admitted>, Problem> {
     let key = read_key(visit.header("authorization").as_deref())?;
     let hash = edge.config.key_secret.hash(&key);
     let now_ms = visit.started_ms;
@@ -125,7 +144,7 @@ pub(crate) async fn admit(edge: &Edge, visit: &Visit) -> Result<Rc<Admitted>, Pr
     };
     let admitted = admitted.ok_or_else(unknown_key)?;
     admitted.check_use(visit)?;
-    Ok(admitted)
+    on_behalf(edge, visit, admitted).await
 }
 
 /// What follows `Bearer`.
@@ -174,9 +193,18 @@ async fn look_up(visit: &Visit, hash: KeyHash) -> Result<Option<KeyRecord>, Prob
     })
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Weigh;
+
+impl Weighter<KeyHash, Remembered<Rc<Admitted>>> for Weigh {
+    fn weight(&self, _: &KeyHash, known: &Remembered<Rc<Admitted>>) -> u64 {
+        known.what.bytes() as u64
+    }
+}
+
 /// The keys that an isolate remembers, each for a bounded time.
 pub(crate) struct KeyMemory {
-    known: Cache<KeyHash, Remembered<Rc<Admitted>>>,
+    known: Cache<KeyHash, Remembered<Rc<Admitted>>, Weigh>,
     unknown: Cache<KeyHash, Remembered<()>>,
 }
 
@@ -188,7 +216,8 @@ struct Remembered<T> {
 
 impl KeyMemory {
     pub(crate) fn new() -> Self {
-        Self { known: Cache::new(KNOWN_MAX), unknown: Cache::new(UNKNOWN_MAX) }
+        let known = Cache::with_weighter(KNOWN_ESTIMATE, KNOWN_BYTES_MAX, Weigh);
+        Self { known, unknown: Cache::new(UNKNOWN_MAX) }
     }
 
     /// `None`: ask; `Some(None)`: there is no such key.
@@ -245,6 +274,21 @@ mod tests {
         let other = reader.check(Scope::Read, Some(&corpus("other"))).unwrap_err();
         assert_eq!(other.kind, ProblemKind::CorpusNotFound);
         assert_eq!(reader.check(Scope::Read, Some(&corpus("docs"))), Ok(()));
+    }
+
+    #[test]
+    fn keys_that_name_much_leave_less_room_for_others() {
+        let corpora: Vec<String> = (0..256).map(|n| format!("a-corpus-of-some-length-{n:036}")).collect();
+        let corpora = serde_json::to_string(&corpora).unwrap();
+        let mut memory = KeyMemory::new();
+        for number in 0..500_u16 {
+            let mut digits = [0; 24];
+            digits[..2].copy_from_slice(&number.to_be_bytes());
+            let hash = KeySecret::new(b"a secret").hash(&Key::from_random(KeyKind::Secret, digits));
+            memory.put(hash, Some(admitted("[]", &corpora)), 0, 30_000);
+        }
+        assert!(memory.known.weight() <= KNOWN_BYTES_MAX);
+        assert!(memory.known.len() > 50);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::quota::{Charge, charge};
 use crate::refresh::refresh_if_due;
 use crate::respond::{Content, Head, JSON_TYPE, SSE_TYPE};
 use crate::route::{Method, Route};
+use crate::users::check_user;
 use crate::visit::{Visit, now_ms};
 
 /// What is wanted of an answer, and how.
@@ -57,7 +58,7 @@ impl Ask {
 /// answer to other words that mean the same, or from an origin.
 ///
 /// # Errors
-/// 400 unreadable request; 401 and 403 key; 402 and 429 limits; 404 no such corpus for this key; 413; 503 no origin;
+/// 400 unreadable request; 401 and 403 key or user; 402 and 429 limits; 404 no such corpus for this key; 413; 503 no origin;
 /// 504 past the deadline, or not cached where only that was asked for.
 pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -> Result<Response, Problem> {
     let admitted = admit(edge, visit).await?;
@@ -68,6 +69,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
         serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
     let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
     let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
+    check_user(edge, visit, &admitted, Scope::Ask).await?;
     let (key, rendering) = (CacheKey::of(&question), request.rendering());
     let explanation = is_wanted(visit, &admitted.caller).then(|| {
         let place = PlaceRef { tenant: &admitted.caller.tenant, corpus: &question.corpus };

@@ -112,7 +112,7 @@ async fn read_chunks(reader: &ReadableStreamDefaultReader, bytes_max: usize) -> 
 }
 
 /// `None` at the end.
-async fn next_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Uint8Array>, Problem> {
+pub(crate) async fn next_chunk(reader: &ReadableStreamDefaultReader) -> Result<Option<Uint8Array>, Problem> {
     let broken = |_: JsValue| Problem::new(ProblemKind::InvalidRequest, "the body broke off");
     let step: Object = JsFuture::from(reader.read()).await.map_err(broken)?.unchecked_into();
     let value = Reflect::get(&step, &"value".into()).map_err(broken)?;

@@ -14,6 +14,7 @@ mod admit;
 mod body;
 mod ledger;
 mod quota;
+mod users;
 
 mod ask;
 mod freshness;
@@ -57,6 +58,7 @@ use crate::quota::{Holdings, REPORTS_MAX, Reports, charge, flood_guard, show_usa
 use crate::respond::refusal;
 use crate::route::{Method, Route};
 use crate::trace::Random;
+use crate::users::{Users, check_user};
 use crate::visit::Visit;
 
 /// What one isolate knows, from its first request to its last.
@@ -66,6 +68,7 @@ struct Edge {
     has_flood_guard: bool,
     keys: RefCell<KeyMemory>,
     holdings: RefCell<Holdings>,
+    users: Users,
     usage: RefCell<Reports>,
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
@@ -94,6 +97,7 @@ impl Edge {
             has_flood_guard: env.rate_limiter(FLOOD_GUARD).is_ok(),
             keys: RefCell::new(KeyMemory::new()),
             holdings: RefCell::new(Holdings::new()),
+            users: Users::new(),
             usage: RefCell::new(Reports::new(REPORTS_MAX)),
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
@@ -152,10 +156,14 @@ async fn at_the_origin(
     method: Method,
 ) -> Result<Response, Problem> {
     let admitted = admit(&edge, visit).await?;
-    if let Some(scope) = route.scope(method) {
+    let scope = route.scope(method);
+    if let Some(scope) = scope {
         admitted.check(scope, route.corpus())?;
     }
     let charge = charge(&edge, visit, &admitted, 0).await?;
+    if let Some(scope) = scope {
+        check_user(&edge, visit, &admitted, scope).await?;
+    }
     charge.tell(visit);
     if route == Route::Models
         && let Some(response) = list_models(visit, &admitted)

@@ -20,7 +20,7 @@ const PAGE_POLICY: &str = "default-src 'none'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a page may send along: Perigee's own, and what OpenAI's SDK sends from a browser.
-const ASKING_HEADERS: &str = "authorization, content-type, cache-control, perigee-min-epoch, traceparent, x-request-id, \
+const ASKING_HEADERS: &str = "authorization, content-type, cache-control, perigee-min-epoch, perigee-user, traceparent, x-request-id, \
     openai-organization, openai-project, x-stainless-arch, x-stainless-custom-poll-interval, x-stainless-helper-method, \
     x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-poll-helper, x-stainless-retry-count, \
     x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";

@@ -10,6 +10,7 @@ use crate::caller::{CorpusScope, Scope};
 use crate::id::{KeyId, Label, TenantId, TierName};
 use crate::key::KeyKind;
 use crate::limits::{KEY_NAME_CHARS_MAX, LABELS_MAX, WEB_ORIGINS_MAX};
+use crate::token::UserTokens;
 use crate::web_origin::WebOrigin;
 
 /// How long an old key goes on after a rotation: when nothing is said, and at most. A deployment takes hours, not
@@ -181,6 +182,9 @@ pub struct TenantSettings {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub limits: Overrides,
+    /// Whose tokens say for which of the tenant's users a request is; nobody's if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<UserTokens>,
 }
 
 /// What a tenant has used, and what is left.

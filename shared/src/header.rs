@@ -22,6 +22,8 @@ pub const TENANT: &str = "perigee-tenant";
 pub const AUDIENCE: &str = "perigee-audience";
 /// On responses: how a request was admitted when its tenant's ledger could not be reached.
 pub const QUOTA: &str = "perigee-quota";
+/// On requests, beside the key: the token (JWT) of one of the tenant's users. Goes no further than the edge.
+pub const USER: &str = "perigee-user";
 pub const REQUEST_ID: &str = "x-request-id";
 pub const TRACEPARENT: &str = "traceparent";
 pub const CACHE_STATUS: &str = "cache-status";

@@ -44,7 +44,9 @@ pub fn document_json() -> Result<String, serde_json::Error> {
             Any OpenAI client can ask: its base URL is this edge with `/v1`, its key yours, its model the corpus.\n\n\
             Every response carries `Cache-Status` (RFC 9211), `Server-Timing`, `x-request-id` and `traceparent`; \
             one that rests on a corpus also `Perigee-Epoch`, and one from a cache `Age`. One that was counted against \
-            limits carries `RateLimit`, `RateLimit-Policy` and `x-ratelimit-*`, a refusal by a limit `Retry-After`.",
+            limits carries `RateLimit`, `RateLimit-Policy` and `x-ratelimit-*`, a refusal by a limit `Retry-After`.\n\n\
+            Every route that takes a key also takes `Perigee-User`: the token (JWT; ES256, RS256 or EdDSA) of the tenant's \
+            user for whom the request is, where the tenant's settings name the users' issuer.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/", description = "this edge")),
@@ -140,6 +142,7 @@ impl utoipa::Modify for BatchLines {
             write answered with."),
         ("Perigee-Explain" = Option<String>, Header, description = "`1`: say why the question was or was not answered by \
             another's answer. Heeded for a key with the scope `admin`, passed over for any other.", example = "1"),
+        ("Perigee-User" = Option<String>, Header, description = "The token (JWT) of the tenant's user who asks."),
         ("x-request-id" = Option<String>, Header, description = "A name for this request; made up where it is missing."),
         ("traceparent" = Option<String>, Header, description = "W3C Trace Context."),
     ),
@@ -180,6 +183,7 @@ fn list_models() {}
     params(
         ("corpus" = CorpusName, Path, description = "The corpus."),
         ("Perigee-Min-Epoch" = Option<u64>, Header, description = "Search nothing older than this epoch."),
+        ("Perigee-User" = Option<String>, Header, description = "The token (JWT) of the tenant's user who searches."),
     ),
     request_body = SearchRequest,
     responses((status = 200, description = "Passages, best first.", body = SearchResponse), SearchRefusals),

@@ -11,6 +11,8 @@ pub enum ProblemKind {
     InvalidRequest,
     MissingKey,
     InvalidKey,
+    MissingUserToken,
+    InvalidUserToken,
     Unsigned,
     MissingScope,
     DocumentProtected,
@@ -36,6 +38,7 @@ pub enum ProblemKind {
     EpochNotReached,
     NoOrigin,
     QuotaUnknown,
+    UserKeysUnknown,
     NotCached,
     DeadlineExceeded,
     StorageFull,
@@ -46,7 +49,11 @@ impl ProblemKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::MissingKey | Self::InvalidKey | Self::Unsigned => 401,
+            Self::MissingKey
+            | Self::InvalidKey
+            | Self::MissingUserToken
+            | Self::InvalidUserToken
+            | Self::Unsigned => 401,
             Self::BudgetSpent => 402,
             Self::MissingScope | Self::DocumentProtected | Self::WrongWebOrigin => 403,
             Self::RouteNotFound
@@ -68,7 +75,8 @@ impl ProblemKind {
             | Self::NotReady
             | Self::EpochNotReached
             | Self::NoOrigin
-            | Self::QuotaUnknown => 503,
+            | Self::QuotaUnknown
+            | Self::UserKeysUnknown => 503,
             Self::NotCached | Self::DeadlineExceeded => 504,
             Self::StorageFull => 507,
         }
@@ -81,6 +89,8 @@ impl ProblemKind {
             Self::InvalidRequest => "invalid_request",
             Self::MissingKey => "missing_api_key",
             Self::InvalidKey => "invalid_api_key",
+            Self::MissingUserToken => "missing_user_token",
+            Self::InvalidUserToken => "invalid_user_token",
             Self::Unsigned => "unsigned",
             Self::MissingScope => "missing_scope",
             Self::DocumentProtected => "document_protected",
@@ -106,6 +116,7 @@ impl ProblemKind {
             Self::EpochNotReached => "epoch_not_reached",
             Self::NoOrigin => "no_origin",
             Self::QuotaUnknown => "quota_unknown",
+            Self::UserKeysUnknown => "user_keys_unknown",
             Self::NotCached => "not_cached",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::StorageFull => "storage_full",
@@ -119,6 +130,8 @@ impl ProblemKind {
             Self::InvalidRequest => "The request is not valid",
             Self::MissingKey => "No API key was given",
             Self::InvalidKey => "The API key is not valid",
+            Self::MissingUserToken => "No user's token was given",
+            Self::InvalidUserToken => "The user's token is not valid",
             Self::Unsigned => "The request is neither signed by an edge nor an operator's",
             Self::MissingScope => "The key may not do this",
             Self::DocumentProtected => "A document of this id is not for this key's audience",
@@ -144,6 +157,7 @@ impl ProblemKind {
             Self::EpochNotReached => "This change has not arrived here yet",
             Self::NoOrigin => "No origin can be reached",
             Self::QuotaUnknown => "What is left of the quota cannot be known",
+            Self::UserKeysUnknown => "The keys of the users' issuer cannot be had",
             Self::NotCached => "There is no cached answer",
             Self::DeadlineExceeded => "The deadline has passed",
             Self::StorageFull => "The storage is full",

@@ -9,9 +9,9 @@ mod claims;
 mod compact;
 mod jwks;
 
-pub use claims::{User, UserTokens};
+pub use claims::{InvalidUserTokens, User, UserTokens};
 pub use compact::{Algorithm, TOKEN_BYTES_MAX, Token};
-pub use jwks::{Found, InvalidJwks, JWKS_BYTES_MAX, Jwks, JwksUrl, KeyMemory, VerifyingKey};
+pub use jwks::{FETCH_MS_MAX, Found, InvalidJwks, JWKS_BYTES_MAX, Jwks, JwksUrl, KeyMemory, VerifyingKey};
 
 /// Why a token is not believed. None of it repeats the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,10 @@ pub enum BadToken {
     Algorithm,
     #[error("the token has critical extensions")]
     Critical,
+    #[error("the token is signed with a key that its issuer does not publish")]
+    UnknownKey,
+    #[error("the token's signature is wrong")]
+    Signature,
     #[error("the token is of another issuer")]
     Issuer,
     #[error("the token is meant for another audience")]

@@ -3,11 +3,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use perigee_shared::caller::{Audience, Caller, Scope};
+use perigee_shared::id::Label;
 use perigee_shared::token::{
-    BadToken, Found, JWKS_BYTES_MAX, Jwks, JwksUrl, KeyMemory, TOKEN_BYTES_MAX, Token, UserTokens,
+    BadToken, FETCH_MS_MAX, Found, JWKS_BYTES_MAX, Jwks, JwksUrl, KeyMemory, TOKEN_BYTES_MAX, Token, User,
+    UserTokens,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const NOW_S: u64 = 1_800_000_000;
 
@@ -38,7 +42,7 @@ fn accepted() -> UserTokens {
     .unwrap()
 }
 
-fn user(claims: &Value) -> Result<perigee_shared::token::User, BadToken> {
+fn user(claims: &Value) -> Result<User, BadToken> {
     Token::parse(&token(&json!({"alg": "ES256"}), claims, 64)).unwrap().user(&accepted(), NOW_S)
 }
 
@@ -53,8 +57,75 @@ fn set(keys: Vec<Value>) -> Jwks {
 #[test]
 fn a_token_names_its_user_with_the_labels_that_are_labels() {
     let user = user(&claims()).unwrap();
-    assert_eq!((user.name.as_str(), user.until_s), ("ada", NOW_S + 360));
-    assert_eq!(user.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>(), ["staff"]);
+    assert_eq!((user.name.as_str(), user.from_s, user.until_s), ("ada", 0, NOW_S + 360));
+    assert_eq!(user.labels.unwrap(), labels(&["staff"]));
+}
+
+fn labels(names: &[&str]) -> BTreeSet<Label> {
+    names.iter().map(|name| Label::new(*name).unwrap()).collect()
+}
+
+/// A key that sees what is for `partners`.
+fn key() -> Caller {
+    serde_json::from_value(json!({
+        "tenant": "acme", "corpora": ["docs"], "audience": {"labels": ["partners"]}, "scopes": ["ask"],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_user_sees_what_the_user_s_labels_show_and_does_what_the_key_may() {
+    for (groups, expected) in [
+        (json!(["staff", "partners"]), labels(&["staff", "partners"])),
+        (json!("staff  board"), labels(&["staff", "board"])),
+        (json!([]), labels(&[])),
+        (json!(null), labels(&[])),
+        (json!({"staff": true}), labels(&[])),
+    ] {
+        let caller = user(&with("groups", groups.clone())).unwrap().caller(&key());
+        assert_eq!(caller, Caller { audience: Audience::Labels(expected), ..key() }, "{groups}");
+        assert!(caller.may(Scope::Ask) && !caller.may(Scope::Admin));
+    }
+    let mut without = claims();
+    without.as_object_mut().unwrap().remove("groups");
+    assert_eq!(user(&without).unwrap().caller(&key()).audience, Audience::public());
+}
+
+#[test]
+fn where_no_claim_is_named_for_labels_the_key_s_count() {
+    let accepted = UserTokens { labels_claim: None, ..accepted() };
+    let text = token(&json!({"alg": "ES256"}), &claims(), 64);
+    let user = Token::parse(&text).unwrap().user(&accepted, NOW_S).unwrap();
+    assert_eq!((user.labels.clone(), user.caller(&key())), (None, key()));
+}
+
+#[test]
+fn a_token_that_was_believed_is_still_only_good_for_its_time() {
+    let user: User = user(&with("nbf", json!(NOW_S))).unwrap();
+    assert_eq!(user.check_time(NOW_S - 61), Err(BadToken::NotYet));
+    assert_eq!(user.check_time(NOW_S - 60), Ok(()));
+    assert_eq!(user.check_time(NOW_S + 359), Ok(()));
+    assert_eq!(user.check_time(NOW_S + 360), Err(BadToken::Expired));
+}
+
+#[test]
+fn settings_that_nothing_could_be_compared_with_are_refused() {
+    let with = |name: &str, value: Value| {
+        let mut settings = serde_json::to_value(accepted()).unwrap();
+        settings[name] = value;
+        serde_json::from_value::<UserTokens>(settings)
+    };
+    assert_eq!(accepted().check(), Ok(()));
+    assert!(!accepted().required, "a key works on its own unless settings say otherwise");
+    for name in ["issuer", "audience", "labels_claim"] {
+        assert!(with(name, json!("")).unwrap().check().is_err(), "{name}");
+        assert!(with(name, json!("x".repeat(2_001))).unwrap().check().is_err(), "{name}");
+    }
+    for (name, value) in
+        [("jwks_url", json!("http://id.example/keys")), ("issuer", json!(null)), ("require", json!(true))]
+    {
+        assert!(with(name, value).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -185,6 +256,8 @@ fn an_unknown_key_is_looked_for_once_a_minute_and_known_ones_outlive_a_failure()
     let mut memory = KeyMemory::default();
     assert_eq!(memory.find(&known, 1_000), Found::Fetch);
     memory.begin_fetch(1_000);
+    assert_eq!(memory.find(&known, 1_500), Found::Wait, "it may be in what is being fetched");
+    memory.fail();
     assert_eq!(memory.find(&known, 2_000), Found::Nowhere { known: false, retry_ms: 59_000 });
     memory.keep(set(vec![ec("old")]), 3_000);
     assert!(matches!(memory.find(&known, 3_000), Found::Key { refresh: false, .. }));
@@ -192,10 +265,34 @@ fn an_unknown_key_is_looked_for_once_a_minute_and_known_ones_outlive_a_failure()
     assert_eq!(memory.find(&unknown, 61_000), Found::Fetch);
     // That fetch fails: what was known is still known, and refreshed when it is old.
     memory.begin_fetch(61_000);
+    assert!(matches!(memory.find(&known, 61_000), Found::Key { .. }), "what is known waits for nothing");
+    memory.fail();
     assert_eq!(memory.find(&unknown, 61_001), Found::Nowhere { known: true, retry_ms: 59_999 });
     assert!(matches!(memory.find(&known, 603_000), Found::Key { refresh: true, .. }));
     assert!(matches!(memory.find(&known, 3_000 + 86_399_999), Found::Key { .. }));
     assert_eq!(memory.find(&known, 3_000 + 86_400_000), Found::Fetch, "a day without its issuer is too long");
+}
+
+#[test]
+fn a_fetch_that_never_ends_is_not_waited_for_for_ever() {
+    let text = token(&json!({"alg": "ES256", "kid": "k"}), &claims(), 64);
+    let token = Token::parse(&text).unwrap();
+    let mut memory = KeyMemory::default();
+    memory.begin_fetch(0);
+    assert_eq!(memory.find(&token, FETCH_MS_MAX), Found::Wait);
+    assert!(matches!(memory.find(&token, 2 * FETCH_MS_MAX), Found::Nowhere { known: false, .. }));
+    assert_eq!(memory.find(&token, 60_000), Found::Fetch);
+}
+
+#[test]
+fn a_clock_that_steps_back_puts_no_fetch_off_until_it_is_where_it_was() {
+    let text = token(&json!({"alg": "ES256", "kid": "k"}), &claims(), 64);
+    let token = Token::parse(&text).unwrap();
+    let mut memory = KeyMemory::default();
+    memory.begin_fetch(7_200_000);
+    memory.fail();
+    assert!(matches!(memory.find(&token, 7_199_000), Found::Nowhere { known: false, retry_ms: 59_000 }));
+    assert_eq!(memory.find(&token, 3_600_000), Found::Fetch);
 }
 
 #[test]
@@ -217,6 +314,8 @@ fn keys_come_over_https_or_from_this_machine() {
         "https://id.example:8443/k?x=1",
         "http://127.0.0.1:9/k",
         "http://localhost/k",
+        "http://[::1]/k",
+        "http://[::1]:8080/k",
     ] {
         assert!(JwksUrl::try_from(good.to_owned()).is_ok(), "{good}");
     }
@@ -233,6 +332,11 @@ fn keys_come_over_https_or_from_this_machine() {
         "https://id.example/ a",
         "ftp://id.example/",
         "http://localhost\\@evil.example/",
+        "http://[::1].evil.example/",
+        "http://[::1]evil.example:80/",
+        "http://[::2]/",
+        "https://id.example:port/",
+        "https://id.example:/",
     ] {
         assert!(JwksUrl::try_from(bad.to_owned()).is_err(), "{bad}");
     }

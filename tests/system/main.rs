@@ -17,6 +17,8 @@ mod purging;
 mod reuse;
 mod reuse_trial;
 mod streams;
+mod users;
+mod users_keys;
 
 /// Documents that most tests ask about.
 const GUIDE: &[(&str, &str)] = &[

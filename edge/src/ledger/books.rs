@@ -117,7 +117,7 @@ impl Books {
     }
 
     /// # Errors
-    /// There is no such tier, or its limits with these overrides are none.
+    /// There is no such tier, its limits with these overrides are none, or tokens of users can't be compared with this.
     pub(super) fn set_settings(
         &self,
         settings: TenantSettings,
@@ -126,8 +126,11 @@ impl Books {
         config: &Config,
     ) -> Result<TenantSettings, Failure> {
         let limits = check(&settings, &config.tiers)?;
+        if let Some(users) = &settings.users {
+            users.check().map_err(|e| Problem::new(ProblemKind::InvalidRequest, e.to_string()))?;
+        }
         self.tables.set_fact("settings", &settings)?;
-        self.publish(&format!("tenant:{}", self.tenant), Some(&settings), None)?;
+        self.publish(&settings_name(&self.tenant), Some(&settings), None)?;
         self.next_version()?;
         self.quota.borrow_mut().set_limits(limits);
         self.settings.replace(settings.clone());
@@ -245,7 +248,12 @@ fn limit_usage(usage: Usage, ids: &BTreeMap<Subject, KeyId>) -> LimitUsage {
 }
 
 pub(crate) fn default_settings(config: &Config) -> TenantSettings {
-    TenantSettings { tier: config.tier_default.clone(), limits: Overrides::default() }
+    TenantSettings { tier: config.tier_default.clone(), limits: Overrides::default(), users: None }
+}
+
+/// The name under which a tenant's settings are published.
+pub(crate) fn settings_name(tenant: &TenantId) -> String {
+    format!("tenant:{tenant}")
 }
 
 /// The limits that settings make, or those of the default tier when the deployment has changed its tiers so that they

@@ -23,7 +23,7 @@ use self::tables::Tables;
 use crate::Edge;
 use crate::visit::now_ms;
 
-pub(crate) use self::books::{default_settings, limits};
+pub(crate) use self::books::{default_settings, limits, settings_name};
 pub(crate) use self::call::{Unreachable, call};
 
 /// One tenant's ledger.

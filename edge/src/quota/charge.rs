@@ -76,6 +76,13 @@ impl Drop for Charge {
     }
 }
 
+/// What this isolate holds of the quota of a key's tenant.
+pub(crate) fn holding_of(edge: &Edge, admitted: &Admitted) -> Rc<Holding> {
+    let random = RANDOM.with(Rc::clone);
+    let tenant = &admitted.caller.tenant;
+    edge.holdings.borrow_mut().of(tenant, admitted.tier.as_ref(), &edge.config, &random)
+}
+
 /// Reserves what a request may cost at most.
 ///
 /// # Errors
@@ -89,12 +96,8 @@ pub(crate) async fn charge(
     if !edge.config.quotas {
         return Ok(Charge(None));
     }
-    let holding = {
-        let random = RANDOM.with(Rc::clone);
-        let tenant = &admitted.caller.tenant;
-        edge.holdings.borrow_mut().of(tenant, admitted.tier.as_ref(), &edge.config, &random)
-    };
-    let who = Who { key: admitted.subject, user: None, network: visit.network(&edge.config)? };
+    let holding = holding_of(edge, admitted);
+    let who = Who { key: admitted.subject, user: admitted.user, network: visit.network(&edge.config)? };
     let give_up_ms = now_ms() + PATIENCE_MS;
     let mut waited = false;
     loop {
@@ -112,7 +115,7 @@ pub(crate) async fn charge(
                     return Err(revoked_key());
                 }
                 keep_up(edge, visit, &holding, now_ms);
-                if by_allowance {
+                if by_allowance && !visit.has_told(QUOTA) {
                     visit.will_tell(QUOTA, "allowance; ledger=unreachable");
                 }
                 return Ok(charge);

@@ -16,6 +16,7 @@ use crate::ledger::protocol::{Command, Lease};
 use crate::ledger::{Unreachable, call, default_settings, limits};
 use crate::respond::headers_json;
 use crate::trace::Random;
+use crate::users::Heard;
 use crate::visit::now_ms;
 
 /// Tenants that an isolate holds quota of. What is held of one that is driven out lapses, and counts as used.
@@ -34,6 +35,8 @@ pub(crate) struct Holdings(Cache<TenantId, Rc<Holding>>);
 pub(crate) struct Holding {
     tenant: TenantId,
     pub(super) purse: RefCell<Purse>,
+    /// Whose tokens the tenant takes.
+    pub(crate) users: Heard,
     revoked: RefCell<HashSet<KeyHash>>,
     /// The number of the last piece of news that was heard.
     known: Cell<u64>,
@@ -69,13 +72,14 @@ impl Holdings {
             return Rc::clone(holding);
         }
         let settings = match tier.filter(|tier| config.tiers.get(tier.as_str()).is_some()) {
-            Some(tier) => TenantSettings { tier: tier.clone(), limits: Overrides::default() },
+            Some(tier) => TenantSettings { tier: tier.clone(), limits: Overrides::default(), users: None },
             None => default_settings(config),
         };
         let purse = Purse::new(IsolateId::from_random(random.number()), limits(&settings, config));
         let holding = Rc::new(Holding {
             tenant: tenant.clone(),
             purse: RefCell::new(purse),
+            users: Heard::default(),
             revoked: RefCell::default(),
             known: Cell::new(0),
             calling_since_ms: Cell::new(None),
@@ -133,13 +137,14 @@ impl Holding {
         }
         self.calling_since_ms.set(None);
         match answered {
-            Ok(Ok(lease)) => self.learn(lease, config),
+            Ok(Ok(lease)) => self.learn(lease, began_ms.unwrap_or_default(), config),
             Ok(Err(_)) | Err(Unreachable) => self.purse.borrow_mut().failed(now_ms()),
         }
     }
 
-    fn learn(&self, lease: Lease, config: &Config) {
+    fn learn(&self, lease: Lease, asked_ms: u64, config: &Config) {
         let Lease { grant, known, settings, revoked } = lease;
+        self.users.tell(settings.as_ref(), asked_ms);
         if let Some(settings) = settings {
             self.purse.borrow_mut().set_limits(limits(&settings, config));
         }

@@ -9,7 +9,7 @@ mod holding;
 mod keeper;
 mod usage;
 
-pub(crate) use self::charge::{Charge, charge};
+pub(crate) use self::charge::{Charge, charge, holding_of};
 pub(crate) use self::flood::flood_guard;
 pub(crate) use self::holding::Holdings;
 pub(crate) use self::usage::{REPORTS_MAX, Reports, report, show_usage};

@@ -39,7 +39,7 @@ macro_rules! refusals {
 
 refusals!(ChatRefusals, OpenAiError, "application/json":
     Invalid 400 "The request is no question: broken JSON, wrong types, no or too long a question, a bad header.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `ask`.",
     Absent 404 "There is no such model for this key.",
@@ -47,46 +47,46 @@ refusals!(ChatRefusals, OpenAiError, "application/json":
     Limit 429 "A limit is reached: the message names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Upstream 502 "The model server failed.",
-    Busy 503 "Busy, not ready, no origin, or the epoch has not arrived; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, no keys of the users' issuer, or the epoch has not arrived; `Retry-After` says when to come back.",
     Late 504 "The deadline passed; or nothing is cached and only that was asked for.",
 );
 
 refusals!(ModelRefusals, OpenAiError, "application/json":
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
 );
 
 refusals!(CorporaRefusals, ProblemDetails, "application/problem+json":
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `read`.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
 );
 
 refusals!(SearchRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The request is no search: broken JSON, wrong types, unknown fields, a bad filter or header.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `search`.",
     Absent 404 "There is no such corpus for this key.",
     TooLarge 413 "The body is too large.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready, no origin, or the epoch has not arrived; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, no keys of the users' issuer, or the epoch has not arrived; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
 );
 
 refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The name is not valid.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "The key may not name this corpus.",
@@ -95,7 +95,7 @@ refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
     MediaType 415 "The body is not JSON.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
     Full 507 "The storage is full.",
 );
@@ -115,44 +115,44 @@ refusals!(ChangeRefusals, ProblemDetails, "application/problem+json":
 );
 
 refusals!(CorpusRefusals, ProblemDetails, "application/problem+json":
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
     Absent 404 "There is no such corpus for this key.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
 );
 
 refusals!(ListRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The limit or the cursor is not valid.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `read`.",
     Absent 404 "There is no such corpus for this key.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
 );
 
 refusals!(DocumentRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The id is not valid.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
     Absent 404 "There is no such corpus or document for this key.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
     Full 507 "The storage is full.",
 );
 
 refusals!(WriteRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The id or a field is not valid.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
@@ -161,14 +161,14 @@ refusals!(WriteRefusals, ProblemDetails, "application/problem+json":
     Unreadable 422 "The content can't be read.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
     Full 507 "The storage is full.",
 );
 
 refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "The body breaks off, or its description of the files is not valid.",
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
@@ -177,16 +177,16 @@ refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
     Unreadable 422 "There is one file, and it can't be read.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
     Late 504 "The deadline passed.",
     Full 507 "The storage is full.",
 );
 
 refusals!(UsageRefusals, ProblemDetails, "application/problem+json":
-    Key 401 "There is no key, or nobody holds it.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Scope 403 "The key may not be used on this site.",
     Internal 500 "Something broke on our side.",
-    Busy 503 "The ledger can't be reached; `Retry-After` says when to come back.",
+    Busy 503 "The ledger can't be reached, or the users' issuer; `Retry-After` says when to come back.",
 );
 
 refusals!(AdminRefusals, ProblemDetails, "application/problem+json":

@@ -8,30 +8,53 @@ use super::BadToken;
 use super::compact::Token;
 use super::jwks::JwksUrl;
 use crate::admission::Subject;
+use crate::caller::{Audience, Caller};
 use crate::id::Label;
-use crate::limits::LABELS_MAX;
+use crate::limits::{LABELS_MAX, URL_BYTES_MAX};
 
-/// Bytes of a user's name.
+/// Bytes of a user's name, and of a claim's.
 const NAME_BYTES_MAX: usize = 256;
 
 /// Whose tokens a tenant accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserTokens {
-    /// Where the issuer publishes its keys.
+    /// Where the issuer publishes its keys: https.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub jwks_url: JwksUrl,
     /// `iss` must be this.
     pub issuer: String,
     /// `aud` must be or contain this.
     pub audience: String,
-    /// The claim that lists the user's access labels: an array, or words in a text. Without it a user has none.
-    #[serde(default)]
+    /// The claim that lists the user's access labels: an array, or words in a text. With it the labels of a token stand in
+    /// place of the key's, and a token that lacks the claim has none; without it the key's labels count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_claim: Option<String>,
+    /// Whether a key asks, searches and reads only for a user. Writing and managing need none.
+    #[serde(default)]
+    pub required: bool,
 }
+
+/// The settings name nothing that a token could be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "issuer and audience of users have 1 to {URL_BYTES_MAX} bytes, and the name of a claim 1 to {NAME_BYTES_MAX}"
+)]
+pub struct InvalidUserTokens;
 
 impl UserTokens {
     /// Seconds by which the issuer's clock may differ from ours, either way.
     pub const SKEW_S: u64 = 60;
+
+    /// # Errors
+    /// A text is empty or too long.
+    pub fn check(&self) -> Result<(), InvalidUserTokens> {
+        let Self { jwks_url: _, issuer, audience, labels_claim, required: _ } = self;
+        let compared = [issuer, audience].into_iter().all(|text| (1..=URL_BYTES_MAX).contains(&text.len()));
+        let named = labels_claim.as_ref().is_none_or(|claim| (1..=NAME_BYTES_MAX).contains(&claim.len()));
+        if compared && named { Ok(()) } else { Err(InvalidUserTokens) }
+    }
 }
 
 /// One of a tenant's users, as a token names them.
@@ -40,9 +63,32 @@ pub struct User {
     pub name: String,
     /// The user's account for limits.
     pub subject: Subject,
-    pub labels: BTreeSet<Label>,
-    /// Unix seconds at which the token is no longer believed.
+    /// `None`: the settings name no claim for them.
+    pub labels: Option<BTreeSet<Label>>,
+    /// Unix seconds from which the token is believed, and at which no longer.
+    pub from_s: u64,
     pub until_s: u64,
+}
+
+impl User {
+    /// Whether the token is for now. Ask each time that it is used.
+    ///
+    /// # Errors
+    /// Its time is over, or has not come.
+    pub const fn check_time(&self, now_s: u64) -> Result<(), BadToken> {
+        if now_s >= self.until_s {
+            return Err(BadToken::Expired);
+        }
+        if now_s < self.from_s { Err(BadToken::NotYet) } else { Ok(()) }
+    }
+
+    /// The caller that a key is for this user: what the key may do, and what the user may see.
+    #[must_use]
+    pub fn caller(&self, key: &Caller) -> Caller {
+        let Caller { tenant, corpora, audience, scopes } = key.clone();
+        let audience = self.labels.clone().map_or(audience, Audience::Labels);
+        Caller { tenant, corpora, audience, scopes }
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,20 +127,15 @@ impl Token<'_> {
             return Err(BadToken::Audience);
         }
         let until_s = whole_seconds(claims.exp)?.saturating_add(UserTokens::SKEW_S);
-        if now_s >= until_s {
-            return Err(BadToken::Expired);
-        }
-        let from_s = claims.nbf.map_or(Ok(0), whole_seconds)?;
-        if now_s.saturating_add(UserTokens::SKEW_S) < from_s {
-            return Err(BadToken::NotYet);
-        }
+        let from_s = claims.nbf.map_or(Ok(0), whole_seconds)?.saturating_sub(UserTokens::SKEW_S);
         let name = claims.sub;
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             return Err(BadToken::Subject);
         }
-        let claim = accepted.labels_claim.as_ref().and_then(|claim| claims.others.get(claim));
-        let labels = claim.map_or(Ok(BTreeSet::new()), labels)?;
-        Ok(User { subject: Subject::user(&name), name, labels, until_s })
+        let labels = accepted.labels_claim.as_ref();
+        let labels = labels.map(|claim| claims.others.get(claim).map_or(Ok(BTreeSet::new()), labels_of));
+        let user = User { subject: Subject::user(&name), name, labels: labels.transpose()?, from_s, until_s };
+        user.check_time(now_s).map(|()| user)
     }
 }
 
@@ -109,7 +150,7 @@ fn whole_seconds(date: f64) -> Result<u64, BadToken> {
 }
 
 /// What is no label in Perigee's sense gives no access, and is left out.
-fn labels(claim: &Value) -> Result<BTreeSet<Label>, BadToken> {
+fn labels_of(claim: &Value) -> Result<BTreeSet<Label>, BadToken> {
     let words: Vec<&str> = match claim {
         Value::String(text) => text.split_ascii_whitespace().collect(),
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),

@@ -17,6 +17,12 @@ const KEYS_MAX: usize = 32;
 /// Milliseconds between two fetches of one key set, whatever tokens come.
 const FETCH_EVERY_MS: u64 = 60_000;
 
+/// Milliseconds that a fetch may take.
+pub const FETCH_MS_MAX: u64 = 3_000;
+
+/// Milliseconds after which a fetch that has not ended is taken for lost, with the request that made it.
+const LOST_MS: u64 = 2 * FETCH_MS_MAX;
+
 /// Milliseconds after which a key set is fetched again, and after which it is not believed any more where that
 /// does not succeed. An issuer that withdraws a key is followed within the first.
 const FRESH_MS: u64 = 600_000;
@@ -46,15 +52,26 @@ impl TryFrom<String> for JwksUrl {
         let secure = url.strip_prefix("https://");
         let rest = secure.or_else(|| url.strip_prefix("http://")).ok_or(InvalidJwksUrl)?;
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let (host, port) = split_authority(authority);
         let here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+        let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok());
         let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\' | b'"'));
         let fits = plain
             && url.len() <= URL_BYTES_MAX
             && !host.is_empty()
+            && port_fits
             && !authority.contains('@')
             && (secure.is_some() || here);
         if fits { Ok(Self(url)) } else { Err(InvalidJwksUrl) }
+    }
+}
+
+/// Host and port; the host of an address of IPv6 with its brackets, which hold colons of their own.
+fn split_authority(authority: &str) -> (&str, Option<&str>) {
+    let (address, rest) = authority.split_at(authority.find(']').map_or(0, |end| end + 1));
+    match rest.split_once(':') {
+        Some((name, port)) => (authority.split_at(address.len() + name.len()).0, Some(port)),
+        None => (authority, None),
     }
 }
 
@@ -124,6 +141,14 @@ impl Jwks {
         Ok(Self(published.filter_map(verifying_key).collect()))
     }
 
+    /// About what the set takes of memory.
+    fn bytes(&self) -> usize {
+        let bytes = |key: &VerifyingKey| {
+            size_of::<VerifyingKey>() + key.jwk.len() + key.id.as_ref().map_or(0, String::len)
+        };
+        self.0.iter().map(bytes).sum()
+    }
+
     /// The key that a token names; without a name, the only one of its algorithm.
     fn find(&self, token: &Token<'_>) -> Option<&VerifyingKey> {
         let mut fitting = self.0.iter().filter(|key| {
@@ -164,11 +189,13 @@ fn part(text: Option<String>, bytes: std::ops::RangeInclusive<usize>) -> Option<
 }
 
 /// What is known of one issuer's keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct KeyMemory {
     keys: Option<Jwks>,
     fetched_ms: u64,
     tried_ms: Option<u64>,
+    /// A fetch has begun and not ended.
+    fetching: bool,
 }
 
 /// Where a token's key is.
@@ -178,6 +205,8 @@ pub enum Found<'k> {
     Key { key: &'k VerifyingKey, refresh: bool },
     /// Perhaps in a newer set: fetch it, and look again.
     Fetch,
+    /// Perhaps in the set that is being fetched: look again soon.
+    Wait,
     /// Nowhere, for the next milliseconds; `known` if a set was ever read.
     Nowhere { known: bool, retry_ms: u64 },
 }
@@ -186,12 +215,15 @@ impl KeyMemory {
     /// Finds a token's key, or says whether a fetch may find it.
     #[must_use]
     pub fn find(&self, token: &Token<'_>, now_ms: u64) -> Found<'_> {
-        let since_try_ms = self.tried_ms.map(|tried_ms| now_ms.saturating_sub(tried_ms));
+        // Either way, so that a clock that stepped back does not put everything off until it is where it was.
+        let since_try_ms = self.tried_ms.map(|tried_ms| now_ms.abs_diff(tried_ms));
         let may_fetch = since_try_ms.is_none_or(|ms| ms >= FETCH_EVERY_MS);
-        let age_ms = now_ms.saturating_sub(self.fetched_ms);
+        let age_ms = now_ms.abs_diff(self.fetched_ms);
         let believed = self.keys.as_ref().filter(|_| age_ms < STALE_MS_MAX);
+        let fetching = self.fetching && since_try_ms.is_some_and(|ms| ms < LOST_MS);
         match believed.and_then(|keys| keys.find(token)) {
             Some(key) => Found::Key { key, refresh: may_fetch && age_ms >= FRESH_MS },
+            None if fetching => Found::Wait,
             None if may_fetch => Found::Fetch,
             None => Found::Nowhere {
                 known: believed.is_some(),
@@ -201,12 +233,23 @@ impl KeyMemory {
     }
 
     /// A fetch begins: until it has ended and for a while after it, there is no other.
-    pub fn begin_fetch(&mut self, now_ms: u64) {
-        self.tried_ms = Some(now_ms);
+    pub const fn begin_fetch(&mut self, now_ms: u64) {
+        (self.tried_ms, self.fetching) = (Some(now_ms), true);
     }
 
-    /// A fetch has succeeded. One that fails leaves what was known.
+    /// The fetch has succeeded.
     pub fn keep(&mut self, keys: Jwks, now_ms: u64) {
-        (self.keys, self.fetched_ms) = (Some(keys), now_ms);
+        (self.keys, self.fetched_ms, self.fetching) = (Some(keys), now_ms, false);
+    }
+
+    /// The fetch has failed. What was known is known still.
+    pub const fn fail(&mut self) {
+        self.fetching = false;
+    }
+
+    /// About what is remembered, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.keys.as_ref().map_or(0, Jwks::bytes)
     }
 }
