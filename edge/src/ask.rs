@@ -23,6 +23,7 @@ use crate::answer_index::answers_to_other_words;
 use crate::body::Body;
 use crate::data_centre;
 use crate::error::{invalid_question, platform, unreadable};
+use crate::explain::{Explanation, is_wanted};
 use crate::fill;
 use crate::forward::{Onward, forward};
 use crate::freshness::{Decision, Held, Knowledge, PlaceRef, Reason, decide};
@@ -43,6 +44,8 @@ pub(crate) struct Ask {
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
     pub(crate) admitted: Rc<Admitted>,
+    /// Present where it was asked for and may be told.
+    pub(crate) explanation: Option<Explanation>,
 }
 
 impl Ask {
@@ -68,14 +71,18 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
     check_user(edge, visit, &admitted, Scope::Ask).await?;
     let (key, rendering) = (CacheKey::of(&question), request.rendering());
-    let ask = Ask { key, question, rendering, control, min_epoch, admitted };
+    let explanation = is_wanted(visit, &admitted.caller).then(|| {
+        let place = PlaceRef { tenant: &admitted.caller.tenant, corpus: &question.corpus };
+        Explanation::of(&question, &key, edge.indexes.borrow().of(place).as_ref())
+    });
+    let ask = Ask { key, question, rendering, control, min_epoch, admitted, explanation };
 
     // Not when the request began: a client may take its time to send it.
     let now_ms = now_ms();
     if let Found::Hit(hit) = look_in_memory(edge, &ask, now_ms) {
         refresh_if_due(edge, visit, &ask.admitted, ask.place());
         charge.hit_and_tell(visit);
-        return serve(visit, &ask, &hit, CacheOutcome::HitExact);
+        return serve(edge, visit, &ask, &hit, hit.outcome());
     }
     // To its end: what is charged must be settled, and this request is forgotten where it waits if its client leaves.
     visit.to_its_end(answer_from_afar(Rc::clone(edge), Rc::clone(visit), ask, body, charge)).await
@@ -97,15 +104,18 @@ async fn answer_from_afar(
     let reason = match found {
         Found::Hit(hit) => {
             charge.hit_and_tell(visit);
-            return serve(visit, ask, &hit, CacheOutcome::HitExact);
+            return serve(edge, visit, ask, &hit, hit.outcome());
         }
         Found::Nothing(reason) => reason,
     };
     if let Some(hit) = match_wording(edge, ask, now_ms).await {
         charge.hit_and_tell(visit);
-        return serve(visit, ask, &hit, CacheOutcome::HitParaphrase);
+        return serve(edge, visit, ask, &hit, CacheOutcome::HitParaphrase);
     }
     if ask.control.only_if_cached {
+        if let Some(explanation) = &ask.explanation {
+            explanation.tell(visit, None);
+        }
         return Err(Problem::new(ProblemKind::NotCached, "this edge holds no answer that may be served"));
     }
     charge.tell(visit);
@@ -131,6 +141,13 @@ struct Hit {
     age_s: u64,
     /// Its evidence was seen to stand at this epoch.
     epoch: Epoch,
+}
+
+impl Hit {
+    /// What it is to a question that asks for it by its own key.
+    fn outcome(&self) -> CacheOutcome {
+        if self.kept.of_other_words { CacheOutcome::HitParaphrase } else { CacheOutcome::HitExact }
+    }
 }
 
 /// Looks in this isolate's memory. Waits for nothing.
@@ -184,7 +201,7 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
         return None;
     }
     let context = ContextKey::of(&ask.question);
-    for key in answers_to_other_words(&index.snapshot, &ask.question, &context) {
+    for key in answers_to_other_words(&index.snapshot, &ask.question, &ask.key, &context) {
         let in_memory = edge.answers.borrow().get(&key);
         let kept = match in_memory {
             Some(kept) => kept,
@@ -195,7 +212,9 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
             }
         };
         let of_asker = kept.context == context && kept.answer.corpus == ask.question.corpus;
+        // One that was itself made for other words was never compared with these.
         if of_asker
+            && !kept.of_other_words
             && kept.answer.may_be_stored()
             && let Found::Hit(hit) = judge(edge, ask, &key, Some(&kept), knowledge, now_ms)
         {
@@ -214,6 +233,7 @@ fn judge(
     knowledge: Knowledge,
     now_ms: u64,
 ) -> Found {
+    let kept = kept.filter(|kept| !kept.of_other_words || reuse_is_open(edge, ask, knowledge, now_ms));
     let decide =
         |held: Option<Held>| decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms);
     let mut decision = decide(kept.map(|kept| kept.held));
@@ -231,8 +251,26 @@ fn judge(
     }
 }
 
-fn serve(visit: &Visit, ask: &Ask, hit: &Hit, outcome: CacheOutcome) -> Result<Response, Problem> {
+/// Whether the corpus is known to let answers be given to other words than those that they were made for.
+fn reuse_is_open(edge: &Edge, ask: &Ask, knowledge: Knowledge, now_ms: u64) -> bool {
+    edge.indexes.borrow().of(ask.place()).is_some_and(|index| {
+        index.snapshot.header().threshold.is_some()
+            && knowledge.admits(index.sighting(), edge.config.bounds, now_ms)
+    })
+}
+
+fn serve(
+    edge: &Edge,
+    visit: &Visit,
+    ask: &Ask,
+    hit: &Hit,
+    outcome: CacheOutcome,
+) -> Result<Response, Problem> {
     let Hit { kept, age_s, epoch } = hit;
+    edge.tallies.borrow_mut().count(ask.place(), kept.mark());
+    if let Some(explanation) = &ask.explanation {
+        explanation.tell(visit, None);
+    }
     let epoch = if *epoch == kept.answer.epoch { kept.epoch.clone() } else { epoch.to_string() };
     Head::new(200)
         .with("content-type", content_type(ask.rendering))
@@ -263,6 +301,7 @@ async fn ask_origin(
         held: None,
         control: ask.control,
         min_epoch: ask.min_epoch,
+        explains: ask.explanation.is_some(),
         trace: &visit.trace,
         deadline_ms: now_ms() + DEADLINE_MS_DEFAULT,
         may_repeat: true,
@@ -274,6 +313,9 @@ async fn ask_origin(
     };
     let told = pass_on::Told::by(&reply.response);
     pass_on::learn_from(edge, visit, ask.place(), &reply, &told);
+    if let Some(explanation) = &ask.explanation {
+        explanation.tell(visit, told.explanation.as_deref());
+    }
     match reply.response.status() {
         200 => {}
         // The answer is finished without them, and kept.

@@ -22,20 +22,24 @@ const BASE: &str = "https://perigee.invalid";
 const SEEN_MS: &str = "perigee-seen-ms";
 const BORN_MS: &str = "perigee-born-ms";
 const CONTEXT: &str = "perigee-context";
+/// There, if the answer was made for other words.
+const OTHER_WORDS: &str = "perigee-other-words";
 
 /// The answer that some isolate of this data centre stored under the key.
 pub(crate) async fn get_answer(key: &CacheKey) -> Option<Kept> {
     let mut response = Cache::default().get(answer_url(key), false).await.ok()??;
     let (seen_ms, born_ms) = (number(response.headers(), SEEN_MS)?, number(response.headers(), BORN_MS)?);
     let context = ContextKey::parse(&response.headers().get(CONTEXT).ok()??).ok()?;
+    let of_other_words = response.headers().has(OTHER_WORDS).ok()?;
     let bytes = response.bytes().await.ok()?;
     let answer: Answer = serde_json::from_slice(&bytes).ok()?;
     let held = held(&answer, seen_ms, born_ms);
-    Some(Kept::new(answer, context, held, bytes.len()))
+    Some(Kept::new(answer, context, held, of_other_words, bytes.len()))
 }
 
 /// Stores an answer. Its JSON is `canonical`.
-pub(crate) async fn put_answer(key: CacheKey, context: ContextKey, held: Held, canonical: Vec<u8>) {
+pub(crate) async fn put_answer(key: CacheKey, kept: &Kept, canonical: Vec<u8>) {
+    let Kept { context, held, of_other_words, .. } = kept;
     let headers = Headers::new();
     let entry = headers
         .set("content-type", perigee_shared::answer::MEDIA_TYPE)
@@ -43,6 +47,7 @@ pub(crate) async fn put_answer(key: CacheKey, context: ContextKey, held: Held, c
         .and_then(|()| headers.set(SEEN_MS, &held.checked.seen_ms.to_string()))
         .and_then(|()| headers.set(BORN_MS, &held.born_ms.to_string()))
         .and_then(|()| headers.set(CONTEXT, &context.to_string()))
+        .and_then(|()| if *of_other_words { headers.set(OTHER_WORDS, "1") } else { Ok(()) })
         .and_then(|()| Response::from_bytes(canonical));
     put(answer_url(&key), entry.map(|response| response.with_headers(headers))).await;
 }

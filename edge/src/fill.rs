@@ -66,16 +66,16 @@ async fn read(
     }
     let born_ms = reply.sent_ms.saturating_sub(told.age_s().saturating_mul(1_000));
     let held = held(&answer, reply.sent_ms, born_ms);
-    let kept = Rc::new(Kept::new(answer, context, held, canonical.len()));
+    let kept = Rc::new(Kept::new(answer, context, held, told.is_of_other_words(), canonical.len()));
     Ok(Received { kept, canonical })
 }
 
 /// Keeps an answer here and, in the background, for the data centre.
 pub(crate) fn store(edge: &Edge, visit: &Visit, ask: &Ask, received: Received) {
     if received.kept.answer.may_be_stored() {
-        let (key, context, held) = (ask.key, received.kept.context, received.kept.held);
-        edge.answers.borrow_mut().put(key, received.kept);
-        visit.context.wait_until(async move { put_answer(key, context, held, received.canonical).await });
+        let (key, Received { kept, canonical }) = (ask.key, received);
+        edge.answers.borrow_mut().put(key, Rc::clone(&kept));
+        visit.context.wait_until(async move { put_answer(key, &kept, canonical).await });
     }
 }
 
@@ -106,9 +106,9 @@ pub(crate) fn later(
             return;
         };
         charge.miss(received.kept.answer.usage.total());
-        let held = received.kept.held;
-        edge.answers.borrow_mut().put(key, received.kept);
-        put_answer(key, context, held, received.canonical).await;
+        let Received { kept, canonical } = received;
+        edge.answers.borrow_mut().put(key, Rc::clone(&kept));
+        put_answer(key, &kept, canonical).await;
     });
 }
 
@@ -132,6 +132,7 @@ async fn fetch(
         held: None,
         control: CacheControl::default(),
         min_epoch: None,
+        explains: false,
         trace,
         deadline_ms,
         may_repeat: true,

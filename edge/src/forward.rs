@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use js_sys::{JSON, Promise};
 use perigee_shared::cache_control::CacheControl;
-use perigee_shared::header::{CALLER, DEADLINE_MS, MIN_EPOCH, REQUEST_ID, SIGNATURE, TRACEPARENT};
+use perigee_shared::header::{
+    BODY_SHA256, CALLER, DEADLINE_MS, EXPLAIN, MIN_EPOCH, REQUEST_ID, SIGNATURE, TRACEPARENT,
+};
 use perigee_shared::id::{ContentHash, Epoch};
 use perigee_shared::problem::{Problem, ProblemKind};
 use perigee_shared::region::{Place, nearest_first};
@@ -35,6 +37,8 @@ pub(crate) struct Onward<'a> {
     pub(crate) held: Option<String>,
     pub(crate) control: CacheControl,
     pub(crate) min_epoch: Option<Epoch>,
+    /// Whether it shall say why it reuses what it does.
+    pub(crate) explains: bool,
     pub(crate) trace: &'a Trace,
     /// Unix milliseconds by which the answer must have begun.
     pub(crate) deadline_ms: u64,
@@ -144,8 +148,9 @@ async fn attempt(
         caller: &onward.admitted.header,
     };
     let signature = sign(edge.config.secret.as_bytes(), signed, now_ms / 1_000);
+    let seal = [(SIGNATURE, signature), (BODY_SHA256, hex::encode(body_sha256))];
     let controller = AbortController::new().map_err(|_| Failure::Unreachable)?;
-    let init = request_init(onward, signature, now_ms).map_err(|cause| {
+    let init = request_init(onward, seal, now_ms).map_err(|cause| {
         worker::console_error!("{}: a request can't be built: {cause:?}", onward.trace.request_id);
         Failure::Unreachable
     })?;
@@ -179,8 +184,11 @@ fn fetch(url: &str, init: &RequestInit) -> Promise {
     global.fetch_with_str_and_init(url, init)
 }
 
-fn request_init(onward: &Onward<'_>, signature: String, now_ms: u64) -> Result<RequestInit, JsValue> {
-    let init = init_json(onward.method, &onward_headers(onward, signature, now_ms));
+/// What proves a request to an origin.
+type Seal = [(&'static str, String); 2];
+
+fn request_init(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Result<RequestInit, JsValue> {
+    let init = init_json(onward.method, &onward_headers(onward, seal, now_ms));
     let init: RequestInit = JSON::parse(&init)?.unchecked_into();
     if let Some(body) = onward.body {
         init.set_body(body.as_js());
@@ -202,14 +210,13 @@ fn init_json(method: Method, headers: &[(&'static str, String)]) -> String {
     serde_json::to_string(&init).unwrap_or_default()
 }
 
-fn onward_headers(onward: &Onward<'_>, signature: String, now_ms: u64) -> Vec<(&'static str, String)> {
+fn onward_headers(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("accept", onward.accept.to_owned()),
         // Bodies are passed through as they are, so they must not be packed for this hop.
         ("accept-encoding", "identity".to_owned()),
         ("user-agent", concat!("perigee-edge/", env!("CARGO_PKG_VERSION")).to_owned()),
         (CALLER, onward.admitted.header.clone()),
-        (SIGNATURE, signature),
         (DEADLINE_MS, onward.deadline_ms.saturating_sub(now_ms).to_string()),
         (TRACEPARENT, onward.trace.traceparent.clone()),
         (REQUEST_ID, onward.trace.request_id.clone()),
@@ -219,7 +226,9 @@ fn onward_headers(onward: &Onward<'_>, signature: String, now_ms: u64) -> Vec<(&
         ("if-none-match", onward.held.clone()),
         ("cache-control", control_header(&onward.control)),
         (MIN_EPOCH, onward.min_epoch.map(|epoch| epoch.to_string())),
+        (EXPLAIN, onward.explains.then(|| "1".to_owned())),
     ];
+    headers.extend(seal);
     headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     headers
 }

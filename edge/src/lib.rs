@@ -20,6 +20,7 @@ mod ask;
 mod freshness;
 
 mod answer_index;
+mod explain;
 
 mod data_centre;
 mod memory;
@@ -46,7 +47,7 @@ use worker::{Context, Env, event};
 
 use crate::admin::{PACES_MAX, Paces, manage};
 use crate::admit::{KeyMemory, admit};
-use crate::answer_index::Indexes;
+use crate::answer_index::{Indexes, Tallies};
 use crate::ask::create_chat_completion;
 use crate::config::{Config, FLOOD_GUARD};
 use crate::freshness::Epochs;
@@ -73,6 +74,7 @@ struct Edge {
     answers: RefCell<AnswerMemory>,
     epochs: RefCell<Epochs>,
     indexes: RefCell<Indexes>,
+    tallies: RefCell<Tallies>,
 }
 
 thread_local! {
@@ -102,6 +104,7 @@ impl Edge {
             answers: RefCell::new(AnswerMemory::new()),
             epochs: RefCell::new(Epochs::new()),
             indexes: RefCell::new(Indexes::new()),
+            tallies: RefCell::new(Tallies::new()),
         });
         Ok(EDGE.with(|cell| Rc::clone(cell.get_or_init(|| edge))))
     }

@@ -34,6 +34,8 @@ pub(crate) struct Kept {
     /// Of the question that it answers: other words may ask for it only in the same context.
     pub(crate) context: ContextKey,
     pub(crate) held: Held,
+    /// The origin gave it although it was made for other words: it may be served while the corpus allows that.
+    pub(crate) of_other_words: bool,
     /// The epoch as its header says it.
     pub(crate) epoch: String,
     bytes: u64,
@@ -45,12 +47,19 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// `canonical_bytes`: the length of the answer's canonical JSON.
-    pub(crate) fn new(answer: Answer, context: ContextKey, held: Held, canonical_bytes: usize) -> Self {
+    pub(crate) fn new(
+        answer: Answer,
+        context: ContextKey,
+        held: Held,
+        of_other_words: bool,
+        canonical_bytes: usize,
+    ) -> Self {
         let epoch = answer.epoch.to_string();
         // The answer itself and, at most, its three renderings, each about as large.
         let bytes = 512 + 4 * canonical_bytes as u64;
         let (json, sse, sse_with_usage) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { answer, context, held, epoch, bytes, mark: OnceCell::new(), json, sse, sse_with_usage }
+        let mark = OnceCell::new();
+        Self { answer, context, held, of_other_words, epoch, bytes, mark, json, sse, sse_with_usage }
     }
 
     /// What an answer index lists it by.
@@ -135,7 +144,7 @@ mod tests {
             generator: Generator::Extractive,
         };
         let held = Held { checked: Sighting { epoch, seen_ms }, certified: None, born_ms: 0, until_ms: 1 };
-        Rc::new(Kept::new(answer, ContextKey::from_bytes([0; 32]), held, canonical_bytes))
+        Rc::new(Kept::new(answer, ContextKey::from_bytes([0; 32]), held, false, canonical_bytes))
     }
 
     fn key(number: u64) -> CacheKey {

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use js_sys::Promise;
 use perigee_shared::answer::Answer;
 use perigee_shared::cache_key::CacheKey;
-use perigee_shared::header::{ANSWER_KEY, CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH, SERVER_TIMING};
+use perigee_shared::header::{
+    ANSWER_KEY, CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH, EXPLAIN, SERVER_TIMING, is_of_other_words,
+};
 use perigee_shared::id::Epoch;
 use perigee_shared::limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX};
 use perigee_shared::problem::Problem;
@@ -56,6 +58,7 @@ pub(crate) async fn pass_on(
         held: None,
         control: visit.cache_control(),
         min_epoch,
+        explains: false,
         trace: &visit.trace,
         // From here on: how long a client takes to send is its own affair.
         deadline_ms: now_ms() + deadline_ms(route, method),
@@ -127,6 +130,8 @@ pub(crate) struct Told {
     pub(crate) answer_key: Option<CacheKey>,
     pub(crate) age: Option<String>,
     pub(crate) server_timing: Option<String>,
+    /// Why the origin reused what it did, as JSON.
+    pub(crate) explanation: Option<String>,
     cache_status: Option<String>,
     retry_after: Option<String>,
     location: Option<String>,
@@ -143,6 +148,7 @@ impl Told {
             answer_key: header(ANSWER_KEY).and_then(|text| CacheKey::parse(&text).ok()),
             age: header("age").filter(|age| age.parse::<u64>().is_ok()),
             server_timing: header(SERVER_TIMING),
+            explanation: header(EXPLAIN),
             cache_status: header(CACHE_STATUS),
             retry_after: header("retry-after"),
             location: header("location").filter(|to| to.starts_with("/v1/")),
@@ -166,6 +172,11 @@ impl Told {
             Some(theirs) => format!("{theirs}, {ours}"),
             None => ours,
         }
+    }
+
+    /// Whether the origin gave an answer that was made for other words.
+    pub(crate) fn is_of_other_words(&self) -> bool {
+        self.cache_status.as_deref().is_some_and(is_of_other_words)
     }
 
     /// The tokens that an answer took: none where the origin had it already.
@@ -282,6 +293,7 @@ mod tests {
             answer_key: None,
             age: None,
             server_timing: None,
+            explanation: None,
             cache_status: None,
             retry_after: None,
             location: None,

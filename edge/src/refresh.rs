@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use perigee_shared::answer_index::Uses;
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::EPOCH;
 use perigee_shared::id::Epoch;
@@ -82,10 +83,15 @@ impl Asking<'_> {
         }
     }
 
-    /// One question for both: the answer index, whose response tells the epoch, too.
+    /// One question for both: the answer index, whose response tells the epoch, too. It tells the origin which answers
+    /// were given here.
     async fn ask(&self, place: PlaceRef<'_>) -> Option<Sighting> {
         let held = self.edge.indexes.borrow().of(place).map(|index| index.snapshot.etag());
-        let path = format!("/v1/corpora/{}/answer-index", place.corpus);
+        let mut path = format!("/v1/corpora/{}/answer-index", place.corpus);
+        let uses = self.edge.tallies.borrow_mut().take(place);
+        if !uses.is_empty() {
+            path += &format!("?{}={uses}", Uses::PARAMETER);
+        }
         let reply = self.get(path, answer_index::ACCEPT, held).await?;
         let status = reply.response.status();
         if status == 404 {
@@ -129,6 +135,7 @@ impl Asking<'_> {
             held,
             control: CacheControl::default(),
             min_epoch: None,
+            explains: false,
             trace: self.trace,
             deadline_ms: now_ms() + DEADLINE_MS,
             may_repeat: true,

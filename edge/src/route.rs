@@ -45,6 +45,7 @@ pub(crate) enum Method {
     Head,
     Post,
     Put,
+    Patch,
     Delete,
     Options,
 }
@@ -56,6 +57,7 @@ impl Method {
             "HEAD" => Self::Head,
             "POST" => Self::Post,
             "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
             _ => return None,
@@ -68,6 +70,7 @@ impl Method {
             Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
         }
@@ -77,7 +80,7 @@ impl Method {
     const fn is_idempotent(self) -> bool {
         match self {
             Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options => true,
-            Self::Post => false,
+            Self::Post | Self::Patch => false,
         }
     }
 }
@@ -163,7 +166,7 @@ impl Route {
             Self::Admin(_, AdminRoute::Rotate(_)) => "POST, OPTIONS",
             Self::Admin(_, AdminRoute::Audit | AdminRoute::Usage) => "GET, HEAD, OPTIONS",
             Self::Corpora | Self::Documents(_) => "GET, HEAD, POST, OPTIONS",
-            Self::Corpus(_) => "GET, HEAD, DELETE, OPTIONS",
+            Self::Corpus(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Self::Document(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
         }
     }
@@ -186,7 +189,7 @@ impl Route {
             Self::Corpora | Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => {
                 match method {
                     Method::Get | Method::Head | Method::Options => Some(Scope::Read),
-                    Method::Post | Method::Put | Method::Delete => Some(Scope::Write),
+                    Method::Post | Method::Put | Method::Patch | Method::Delete => Some(Scope::Write),
                 }
             }
         }
@@ -211,7 +214,7 @@ impl Route {
             (Self::Documents(_) | Self::Batch(_) | Self::Document(..), Method::Post | Method::Put) => {
                 UPLOAD_BODY_BYTES_MAX
             }
-            (_, Method::Post | Method::Put) => QUESTION_BODY_BYTES_MAX,
+            (_, Method::Post | Method::Put | Method::Patch) => QUESTION_BODY_BYTES_MAX,
         }
     }
 
@@ -227,7 +230,8 @@ impl Route {
     /// Whether a request here may move the corpus to another epoch.
     pub(crate) const fn changes_corpus(&self, method: Method) -> bool {
         match method {
-            Method::Get | Method::Head | Method::Options => false,
+            // What a corpus tolerates is no part of its log.
+            Method::Get | Method::Head | Method::Patch | Method::Options => false,
             Method::Post | Method::Put | Method::Delete => match self {
                 Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => true,
                 Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models => false,
@@ -397,13 +401,24 @@ mod tests {
 
     #[test]
     fn every_address_refuses_the_methods_that_it_does_not_list() {
-        for path in ["/", "/v1/chat/completions", "/v1/models", "/v1/corpora/docs/documents/a"] {
+        for path in
+            ["/", "/v1/chat/completions", "/v1/models", "/v1/corpora/docs", "/v1/corpora/docs/documents/a"]
+        {
             let route = Route::find(path).unwrap();
             for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get"] {
                 let allowed = route.check_method(Method::parse(name)).is_ok();
                 assert_eq!(allowed, route.allow().split(", ").any(|m| m == name), "{name} {path}");
             }
         }
+    }
+
+    #[test]
+    fn a_corpus_is_changed_by_whoever_may_write_and_stays_at_its_epoch() {
+        let corpus = Route::find("/v1/corpora/docs").unwrap();
+        assert_eq!(corpus.scope(Method::Patch), Some(Scope::Write));
+        assert!(!corpus.changes_corpus(Method::Patch) && corpus.changes_corpus(Method::Delete));
+        assert_eq!(corpus.body_bytes_max(Method::Patch), QUESTION_BODY_BYTES_MAX);
+        assert!(!corpus.may_repeat(Method::Patch));
     }
 
     #[test]

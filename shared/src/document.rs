@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{DocumentId, Epoch, Label};
+use crate::id::{CorpusName, DocumentId, Epoch, Label};
 use crate::limits::{
     LABELS_MAX, METADATA_BYTES_MAX, METADATA_KEY_BYTES_MAX, METADATA_KEYS_MAX, TITLE_CHARS_MAX, URL_BYTES_MAX,
 };
+use crate::tolerance::Tolerance;
 
 /// What a document's content is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -185,16 +186,43 @@ pub struct DocumentPage {
     pub epoch: Epoch,
 }
 
+/// `POST /v1/corpora`: the body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateCorpus {
+    pub name: CorpusName,
+    /// The share of requests, 0 to 0.05, that reuse across wordings may answer wrongly. Absent: the server's own; 0:
+    /// no reuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_tolerance: Option<Tolerance>,
+}
+
+/// `PATCH /v1/corpora/{corpus}`: the body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeCorpus {
+    /// As when it was created; `null`: the server's own.
+    // Named, so that a body without it is refused and not taken for `null`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub reuse_tolerance: Option<Tolerance>,
+}
+
 /// A corpus as callers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CorpusSummary {
-    pub name: crate::id::CorpusName,
+    pub name: CorpusName,
     pub epoch: Epoch,
     pub documents: u64,
     pub passages: u64,
     /// RFC 3339.
     pub created_at: String,
+    /// The share of requests that reuse across wordings may answer wrongly; absent where the server's own rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_tolerance: Option<Tolerance>,
 }
 
 /// Why a document is refused before its content is read.
@@ -267,6 +295,23 @@ pub fn check_attributes(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_corpus_is_changed_by_what_is_named_and_by_nothing_else() {
+        let read =
+            |text| serde_json::from_str::<ChangeCorpus>(text).ok().map(|change| change.reuse_tolerance);
+        assert_eq!(read(r#"{"reuse_tolerance": 0.002}"#), Some(Tolerance::new(0.002).ok()));
+        assert_eq!(read(r#"{"reuse_tolerance": null}"#), Some(None));
+        for refused in [
+            "{}",
+            "null",
+            r#"{"reuse_tolerance": 0.06}"#,
+            r#"{"reuse_tolerance": "0.01"}"#,
+            r#"{"name": "docs"}"#,
+        ] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
+    }
 
     #[test]
     fn a_misspelt_field_of_a_batch_line_is_refused_and_not_lost() {

@@ -3,6 +3,8 @@
 /// The caller whom the edge admitted, as JSON; covered by the signature.
 pub const CALLER: &str = "perigee-caller";
 pub const SIGNATURE: &str = "perigee-signature";
+/// The SHA-256 of a signed request's body, 64 hex digits; covered by the signature, which an origin checks before it reads.
+pub const BODY_SHA256: &str = "perigee-body-sha256";
 /// Milliseconds that are left until the edge's deadline.
 pub const DEADLINE_MS: &str = "perigee-deadline-ms";
 /// On answers: the epoch that the answer was checked at. Always the corpus's current one at the origin.
@@ -38,6 +40,8 @@ pub enum CacheOutcome {
     HitParaphrase,
     /// Joined a generation that was under way.
     Collapsed,
+    /// Joined a generation for other words that mean the same.
+    CollapsedParaphrase,
     Miss,
     /// There was an answer, but the corpus has changed since, or nobody knows.
     Stale,
@@ -56,6 +60,7 @@ impl CacheOutcome {
             Self::HitRevalidated => "hit; detail=revalidated",
             Self::HitParaphrase => "hit; detail=paraphrase",
             Self::Collapsed => "fwd=miss; collapsed",
+            Self::CollapsedParaphrase => "fwd=miss; collapsed; detail=paraphrase",
             Self::Miss => "fwd=miss",
             Self::Stale => "fwd=stale",
             Self::Substitute => "fwd=miss; detail=substitute",
@@ -69,7 +74,8 @@ impl CacheOutcome {
     pub const fn is_hit(self) -> bool {
         match self {
             Self::HitExact | Self::HitRevalidated | Self::HitParaphrase => true,
-            Self::Collapsed | Self::Miss | Self::Stale | Self::Bypass | Self::Substitute => false,
+            Self::Collapsed | Self::CollapsedParaphrase => false,
+            Self::Miss | Self::Stale | Self::Bypass | Self::Substitute => false,
         }
     }
 
@@ -81,6 +87,7 @@ impl CacheOutcome {
             Self::HitRevalidated => "revalidated",
             Self::HitParaphrase => "paraphrase",
             Self::Collapsed => "collapsed",
+            Self::CollapsedParaphrase => "collapsed_paraphrase",
             Self::Miss => "miss",
             Self::Stale => "stale",
             Self::Substitute => "substitute",
@@ -89,6 +96,33 @@ impl CacheOutcome {
     }
 }
 
+/// Whether a member of a `Cache-Status` says that the answer was made for other words that mean the same.
+#[must_use]
+pub fn is_of_other_words(cache_status: &str) -> bool {
+    cache_status.split(';').any(|parameter| parameter.trim() == "detail=paraphrase")
+}
+
 /// The caches' names in `Cache-Status`.
 pub const EDGE_CACHE: &str = "perigee-edge";
 pub const ORIGIN_CACHE: &str = "perigee-origin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_other_words_is_told_by_its_cache_status() {
+        use CacheOutcome as Outcome;
+        for (outcome, of_other_words) in [
+            (Outcome::HitParaphrase, true),
+            (Outcome::CollapsedParaphrase, true),
+            (Outcome::HitExact, false),
+            (Outcome::HitRevalidated, false),
+            (Outcome::Collapsed, false),
+            (Outcome::Miss, false),
+            (Outcome::Substitute, false),
+        ] {
+            assert_eq!(is_of_other_words(&outcome.member(ORIGIN_CACHE)), of_other_words, "{outcome:?}");
+        }
+    }
+}

@@ -29,6 +29,7 @@ pub mod answer_index;
 pub mod document;
 pub mod filter;
 pub mod search;
+pub mod tolerance;
 
 pub mod answer;
 pub mod evidence;

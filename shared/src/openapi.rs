@@ -16,15 +16,16 @@ use crate::admin::{
     AuditPage, CreateKey, KeyList, KeySummary, RotateKey, ShownKey, TenantSettings, UsageReport,
 };
 use crate::chat::ChatCompletionRequest;
-use crate::document::{CorpusSummary, Document, DocumentPage, PutDocument, Written};
+use crate::document::{
+    ChangeCorpus, CorpusSummary, CreateCorpus, Document, DocumentPage, PutDocument, Written,
+};
 use crate::id::{CorpusName, DocumentId};
 use crate::search::{SearchRequest, SearchResponse};
-use answers::{
-    Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, ModelList, Upload, Uploaded,
-};
+use answers::{Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, ModelList, Upload, Uploaded};
 use refusals::{
-    AdminRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
-    ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals, WriteRefusals,
+    AdminRefusals, ChangeRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals,
+    DocumentRefusals, ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals,
+    WriteRefusals,
 };
 
 /// The document, as pretty JSON with a newline at its end.
@@ -56,6 +57,7 @@ pub fn document_json() -> Result<String, serde_json::Error> {
         list_corpora,
         create_corpus,
         get_corpus,
+        change_corpus,
         delete_corpus,
         list_documents,
         upload_documents,
@@ -138,6 +140,8 @@ impl utoipa::Modify for BatchLines {
             from the edge's cache or with 504. Wishes only tighten.", example = "no-cache"),
         ("Perigee-Min-Epoch" = Option<u64>, Header, description = "Answer from nothing older than this epoch, which a \
             write answered with."),
+        ("Perigee-Explain" = Option<String>, Header, description = "`1`: say why the question was or was not answered by \
+            another's answer. Heeded for a key with the scope `admin`, passed over for any other.", example = "1"),
         ("Perigee-User" = Option<String>, Header, description = "The token (JWT) of the tenant's user who asks."),
         ("x-request-id" = Option<String>, Header, description = "A name for this request; made up where it is missing."),
         ("traceparent" = Option<String>, Header, description = "W3C Trace Context."),
@@ -151,6 +155,8 @@ impl utoipa::Modify for BatchLines {
             ("Cache-Status" = String, description = "What the caches did, the edge's member last (RFC 9211)."),
             ("Age" = Option<u64>, description = "Seconds since the answer was made or checked, where it was reused."),
             ("Perigee-Epoch" = u64, description = "The epoch at which the answer's evidence was last seen to stand."),
+            ("Perigee-Explain" = Option<String>, description = "JSON: what the edge and, where it was asked, the origin made \
+                of the answered questions nearest to this one."),
             ("Server-Timing" = String, description = "What took how long, in milliseconds."),
             ("x-request-id" = String, description = "The request's name, for questions to the operator."),
             ("traceparent" = String, description = "W3C Trace Context."),
@@ -212,6 +218,17 @@ fn create_corpus() {}
     responses((status = 200, description = "The corpus.", body = CorpusSummary), CorpusRefusals),
 )]
 fn get_corpus() {}
+
+/// Change a corpus
+///
+/// Its documents and its epoch stay as they are. Edges go by it within their staleness bound. Needs the scope `write`.
+#[utoipa::path(
+    patch, path = "/v1/corpora/{corpus}", tag = "corpora",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    request_body = ChangeCorpus,
+    responses((status = 200, description = "The corpus as it is now.", body = CorpusSummary), ChangeRefusals),
+)]
+fn change_corpus() {}
 
 /// Delete a corpus with all its documents
 ///

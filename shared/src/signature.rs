@@ -1,7 +1,8 @@
 //! How an origin knows that a request comes from its edge: HMAC-SHA-256 over what matters of the request.
 //!
 //! The header is `t=<unix seconds>,v1=<64 hex digits>`. Two secrets are valid during a rotation. The caller
-//! whom the edge admitted is part of what is signed, so nobody between them can become somebody else.
+//! whom the edge admitted is part of what is signed, so nobody between them can become somebody else. Of the
+//! body its hash is signed, and sent in a header of its own: the head alone shows whether a body is worth reading.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -15,6 +16,7 @@ pub struct Signed<'a> {
     pub method: &'a str,
     /// Path and query, as on the wire.
     pub path_and_query: &'a str,
+    /// The `Perigee-Body-SHA256` header's value. Whoever reads the body sees whether it keeps the promise.
     pub body_sha256: &'a [u8; 32],
     /// The `Perigee-Caller` header's value.
     pub caller: &'a str,
@@ -29,6 +31,9 @@ pub enum InvalidSignature {
     OutsideWindow,
     #[error("the signature matches no current secret")]
     Mismatch,
+    /// Found by whoever reads the body, not by [`verify`].
+    #[error("the body is not the one that was signed")]
+    OtherBody,
 }
 
 /// Signs a request at `now_s` (Unix seconds); returns the header's value.

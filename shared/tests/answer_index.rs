@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test stands on must be there")]
 
 use perigee_shared::answer::{Answer, Citation, Finish, Generator, Usage};
-use perigee_shared::answer_index::{AnswerMark, ENTRY_BYTES, Entry, Header, InvalidIndex, Snapshot};
+use perigee_shared::answer_index::{AnswerMark, ENTRY_BYTES, Entry, Header, InvalidIndex, Snapshot, Uses};
 use perigee_shared::cache_key::{CacheKey, ContextTag};
 use perigee_shared::evidence::Evidence;
 use perigee_shared::gate::SIGNATURE_BYTES;
@@ -12,12 +12,12 @@ use perigee_shared::static_model::{DIMENSIONS, ModelId, StaticVector};
 use proptest::prelude::*;
 
 fn header() -> impl Strategy<Value = Header> {
-    (any::<[u8; 8]>(), any::<u16>(), any::<u64>(), -1.0..=1.0_f32).prop_map(
+    (any::<[u8; 8]>(), any::<u16>(), any::<u64>(), prop::option::of(-1.0..=1.0_f32)).prop_map(
         |(model, gate_version, epoch, threshold)| Header {
             model: ModelId::from_bytes(model),
             gate_version,
             epoch: Epoch::new(epoch),
-            threshold: Similarity::new(threshold),
+            threshold: threshold.map(Similarity::new),
         },
     )
 }
@@ -158,7 +158,7 @@ fn example() -> Snapshot {
         model: ModelId::from_bytes(*b"a model!"),
         gate_version: 3,
         epoch: Epoch::new(1_000),
-        threshold: Similarity::new(0.9),
+        threshold: Some(Similarity::new(0.9)),
     };
     let entry = |number: u8, mark: u8| Entry {
         key: CacheKey::from_bytes([number; 32]),
@@ -196,7 +196,7 @@ fn a_snapshot_that_claims_billions_of_entries_is_refused_before_anything_is_allo
 
 #[test]
 fn a_threshold_that_is_no_similarity_is_refused_though_the_checksum_fits() {
-    for threshold in [f32::NAN, f32::INFINITY, 1.1, -2.0] {
+    for threshold in [f32::NAN, f32::INFINITY, 1.1, 2.1, -2.0] {
         let mut bytes = example().as_bytes().to_vec();
         bytes[24..28].copy_from_slice(&threshold.to_le_bytes());
         reseal(&mut bytes);
@@ -264,4 +264,45 @@ fn an_answer_checked_again_keeps_its_mark_and_one_that_reads_otherwise_has_anoth
     let mut moved = answer;
     moved.citations[0].start += 7;
     assert_ne!(AnswerMark::of(&moved), mark);
+}
+
+fn mark(number: u16) -> AnswerMark {
+    let [a, b] = number.to_be_bytes();
+    AnswerMark::from_bytes([a, 0, 0xff, b])
+}
+
+proptest! {
+    /// However many answers were used: each report names some, the most used first, and every use is told once.
+    #[test]
+    fn every_use_is_told_once_in_reports_of_bounded_length(
+        counts in proptest::collection::btree_map(0..500_u16, 1..1_000_u32, 0..300),
+    ) {
+        let mut left: std::collections::BTreeMap<_, _> =
+            counts.iter().map(|(number, count)| (mark(*number), *count)).collect();
+        let mut told = std::collections::BTreeMap::<u16, u32>::new();
+        let mut least = u32::MAX;
+        while !left.is_empty() {
+            let report = Uses::take_from(&mut left);
+            let text = report.to_string();
+            prop_assert!(!report.is_empty() && text.len() <= 1_100, "{}", text);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)));
+            let read = Uses::parse(&text);
+            prop_assert_eq!(&read, &report);
+            let named: Vec<u16> = counts.keys().copied().filter(|number| read.of_answer(mark(*number)) > 0).collect();
+            let (lowest, highest) =
+                named.iter().map(|number| counts[number]).fold((u32::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
+            prop_assert!(highest <= least, "{} before {}", least, highest);
+            least = lowest;
+            told.extend(named.iter().map(|number| (*number, read.of_answer(mark(*number)))));
+            prop_assert_eq!(read.total(), named.iter().map(|number| u64::from(counts[number])).sum::<u64>());
+        }
+        prop_assert_eq!(told, counts);
+    }
+
+    #[test]
+    fn a_report_from_elsewhere_does_no_harm(text in "([0-9a-f]{8}\\.[0-9]{1,12}-?|.){0,80}") {
+        let read = Uses::parse(&text);
+        prop_assert!(read.total() <= 64 * 1_000_000);
+        prop_assert_eq!(Uses::parse(&read.to_string()), read);
+    }
 }

@@ -15,7 +15,7 @@ fn snapshot(keys: &[u8], epoch: u64) -> Snapshot {
         model: ModelId::from_bytes([1; 8]),
         gate_version: 1,
         epoch: Epoch::new(epoch),
-        threshold: Similarity::new(0.5),
+        threshold: Some(Similarity::new(0.5)),
     };
     let entry = |key: &u8| Entry {
         key: CacheKey::from_bytes([*key; 32]),

@@ -53,6 +53,7 @@ fn every_public_route_is_described() {
         ("/v1/corpora", "post"),
         ("/v1/corpora/{corpus}", "delete"),
         ("/v1/corpora/{corpus}", "get"),
+        ("/v1/corpora/{corpus}", "patch"),
         ("/v1/corpora/{corpus}/documents", "get"),
         ("/v1/corpora/{corpus}/documents", "post"),
         ("/v1/corpora/{corpus}/documents/{id}", "delete"),

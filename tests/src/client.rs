@@ -107,6 +107,12 @@ impl Client {
         Reply::read(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// # Errors
+    /// The connection fails.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Reply> {
+        Reply::read(self.request(Method::PATCH, path).json(body)).await
+    }
+
     /// Asks one question of a corpus, answered as JSON.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod failover;
 mod passing_on;
 mod purging;
 mod reuse;
+mod reuse_trial;
 mod streams;
 mod tiers;
 mod users;

@@ -2,6 +2,7 @@
 //! where other wordings of a question are looked for. Bounded by bytes; what is forgotten is fetched again.
 
 mod fetch;
+mod tallies;
 mod wording;
 
 use std::rc::Rc;
@@ -17,7 +18,8 @@ use crate::freshness::{Place, PlaceRef, Sighting};
 use crate::memory::Kept;
 
 pub(crate) use self::fetch::{ACCEPT, keep, take_from_data_centre};
-pub(crate) use self::wording::answers_to_other_words;
+pub(crate) use self::tallies::Tallies;
+pub(crate) use self::wording::{Considered, answers_to_other_words, consider};
 
 /// Twelve indexes of 10,000 answers, or many more small ones; an isolate has 128 MB.
 const BYTES_MAX: u64 = 16 << 20;
@@ -139,7 +141,7 @@ mod tests {
             model: StaticModel::bundled().id(),
             gate_version: u16::from(GATE_VERSION),
             epoch: Epoch::new(1),
-            threshold: Similarity::new(1.0),
+            threshold: Some(Similarity::new(1.0)),
         };
         let entry = |number: u16| Entry {
             key: CacheKey::from_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 2])),

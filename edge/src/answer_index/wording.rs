@@ -2,9 +2,10 @@
 //!
 //! The vector only finds candidates. An answer is proposed when the gate says *same*, and for nothing less.
 
-use perigee_shared::answer_index::Snapshot;
+use perigee_shared::answer_index::{Candidate, Snapshot};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
-use perigee_shared::gate::{Reading, Signature};
+use perigee_shared::gate::{Doubt, Reading, Signature, Verdict};
+use perigee_shared::id::Similarity;
 use perigee_shared::question::Question;
 use perigee_shared::static_model::StaticModel;
 
@@ -27,23 +28,48 @@ const TEXT_BYTES_MAX: usize = 1_024;
 pub(crate) fn answers_to_other_words(
     snapshot: &Snapshot,
     question: &Question,
+    own: &CacheKey,
     context: &ContextKey,
 ) -> Vec<CacheKey> {
+    let same = consider(snapshot, question, own, context).into_iter().filter(|one| one.verdict.is_same());
+    same.map(|one| one.key).take(PROPOSED_MAX).collect()
+}
+
+/// An answered question beside the one that is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Considered {
+    pub(crate) key: CacheKey,
+    pub(crate) similarity: Similarity,
+    pub(crate) verdict: Verdict,
+}
+
+/// The answered questions that are near enough for the gate to be asked, and its word, nearest first. `own` is the key of
+/// the one that is asked: under it was looked before.
+pub(crate) fn consider(
+    snapshot: &Snapshot,
+    question: &Question,
+    own: &CacheKey,
+    context: &ContextKey,
+) -> Vec<Considered> {
     let text = question.asked();
     let stands_alone = question.turns.len() == 1 && text.len() <= TEXT_BYTES_MAX;
     if !stands_alone || snapshot.is_empty() || Unusable::wordings_of(snapshot).is_some() {
         return Vec::new();
     }
+    let Some(threshold) = snapshot.header().threshold else { return Vec::new() };
     let Some(vector) = StaticModel::bundled().embed(text) else { return Vec::new() };
-    let candidates = snapshot.scan(&vector, context.tag(), snapshot.header().threshold, CANDIDATES_MAX);
+    let mut candidates = snapshot.scan(&vector, context.tag(), threshold, CANDIDATES_MAX);
+    candidates.retain(|one| one.key != *own);
     if candidates.is_empty() {
         return Vec::new();
     }
     let asked = Reading::of(text).signature();
-    let same =
-        |signature| Signature::from_bytes(signature).is_ok_and(|other| asked.compare(&other).is_same());
-    let same = candidates.into_iter().filter(|found| same(found.signature));
-    same.map(|found| found.key).take(PROPOSED_MAX).collect()
+    let considered = candidates.into_iter().map(|Candidate { key, similarity, signature }| {
+        let other = Signature::from_bytes(signature);
+        let verdict = other.map_or(Verdict::Unsure(Doubt::Version), |other| asked.compare(&other));
+        Considered { key, similarity, verdict }
+    });
+    considered.collect()
 }
 
 #[cfg(test)]
@@ -53,9 +79,10 @@ mod tests {
     use perigee_shared::cache_key::ContextTag;
     use perigee_shared::caller::Audience;
     use perigee_shared::gate::GATE_VERSION;
-    use perigee_shared::id::{CorpusName, Epoch, Similarity, TenantId};
+    use perigee_shared::id::{CorpusName, Epoch, TenantId};
     use perigee_shared::question::{Options, Speaker, Turn};
     use perigee_shared::static_model::ModelId;
+    use proptest::prelude::*;
 
     const CONTEXT: ContextKey = ContextKey::from_bytes([7; 32]);
 
@@ -74,7 +101,7 @@ mod tests {
             model: StaticModel::bundled().id(),
             gate_version: u16::from(GATE_VERSION),
             epoch: Epoch::new(5),
-            threshold: Similarity::new(0.5),
+            threshold: Some(Similarity::new(0.5)),
         }
     }
 
@@ -93,7 +120,7 @@ mod tests {
     }
 
     fn asked(text: &str, snapshot: &Snapshot) -> Vec<CacheKey> {
-        answers_to_other_words(snapshot, &question(text), &CONTEXT)
+        answers_to_other_words(snapshot, &question(text), &key(0), &CONTEXT)
     }
 
     #[test]
@@ -107,12 +134,21 @@ mod tests {
     }
 
     #[test]
+    fn the_question_itself_takes_no_other_s_place() {
+        let stored = "How do I enable remote write?";
+        let entries = [1, 2, 3].map(|number| entry(number, stored, CONTEXT.tag()));
+        let snapshot = Snapshot::new(header(), entries);
+        let proposed = answers_to_other_words(&snapshot, &question(stored), &key(1), &CONTEXT);
+        assert_eq!(proposed, [key(2), key(3)]);
+    }
+
+    #[test]
     fn what_other_words_could_refer_to_or_is_long_is_not_matched() {
         let stored = "How do I enable remote write?";
         let snapshot = Snapshot::new(header(), [entry(1, stored, CONTEXT.tag())]);
         let mut follow_up = question(stored);
         follow_up.turns.insert(0, Turn { speaker: Speaker::User, text: "Hello".to_owned() });
-        assert!(answers_to_other_words(&snapshot, &follow_up, &CONTEXT).is_empty());
+        assert!(answers_to_other_words(&snapshot, &follow_up, &key(0), &CONTEXT).is_empty());
         let long = stored.repeat(TEXT_BYTES_MAX);
         let snapshot = Snapshot::new(header(), [entry(1, &long, CONTEXT.tag())]);
         assert!(asked(&long, &snapshot).is_empty());
@@ -124,6 +160,53 @@ mod tests {
         let other = ContextKey::from_bytes([8; 32]);
         let snapshot = Snapshot::new(header(), [entry(1, stored, other.tag())]);
         assert!(asked(stored, &snapshot).is_empty());
+    }
+
+    #[test]
+    fn where_a_corpus_tolerates_no_error_not_even_the_very_words_are_taken_for_each_other() {
+        let stored = "How do I enable remote write?";
+        let none = Header { threshold: None, ..header() };
+        let snapshot = Snapshot::new(none, [entry(1, stored, CONTEXT.tag())]);
+        assert!(asked(stored, &snapshot).is_empty());
+        assert!(snapshot.covers(&key(1), AnswerMark::from_bytes([0; 4])), "it still certifies");
+    }
+
+    /// Wordings of three questions: some the same by the gate, all of them like each other by their vectors.
+    const WORDINGS: [&str; 8] = [
+        "How do I enable remote write?",
+        "how do i enable remote write",
+        "How can I enable remote write?",
+        "How do I enable remote read?",
+        "how do I enable the remote read?",
+        "How do I disable remote write?",
+        "How can I disable remote write",
+        "Why enable remote write?",
+    ];
+
+    proptest! {
+        /// The floor that is published rules, and a stricter one never lets more in.
+        #[test]
+        fn nothing_is_proposed_below_the_published_floor(
+            text in prop::sample::select(&WORDINGS[..]),
+            stored in prop::sample::subsequence(&WORDINGS[..], 0..=WORDINGS.len()),
+            mild in prop::option::of(0.5..=1.0_f32),
+            strict in prop::option::of(0.5..=1.0_f32),
+        ) {
+            let reach = |floor: Option<f32>| floor.unwrap_or(f32::INFINITY);
+            let (mild, strict) = if reach(mild) <= reach(strict) { (mild, strict) } else { (strict, mild) };
+            let entries: Vec<Entry> =
+                (1..).zip(&stored).map(|(number, text)| entry(number, text, CONTEXT.tag())).collect();
+            let proposed = |floor: Option<f32>| {
+                let header = Header { threshold: floor.map(Similarity::new), ..header() };
+                asked(text, &Snapshot::new(header, entries.clone()))
+            };
+            let vector = StaticModel::bundled().embed(text).unwrap();
+            for key in proposed(strict) {
+                let found = entries.iter().find(|entry| entry.key == key).unwrap();
+                prop_assert!(found.vector.similarity(&vector).get() >= reach(strict));
+                prop_assert!(proposed(mild).contains(&key));
+            }
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Answers {
 
     /// Publishes the answer index for an edge that has the one named `known`.
     pub async fn publish(&self, corpus: &Corpus, known: Option<&str>) -> IndexSize {
-        let published = self.standing(corpus).publish(corpus, known, true).await;
+        let published = self.published(corpus, known, true).await;
         IndexSize { bytes: published.body.len(), etag: published.etag }
     }
 }

@@ -1,7 +1,8 @@
 //! What to search for when the last turn only makes sense in its conversation ("and on Windows?").
 //!
 //! A pure function of the turns. It reads English surface signs and decides in doubt for the last turn alone: a
-//! question needlessly widened finds the wrong passages, and one that is too narrow finds none and says so.
+//! question needlessly widened finds the wrong passages, and one that is too narrow finds none and says so. Each
+//! turn is read once, whatever stands in it: this runs before anything knows what a question may cost.
 
 use perigee_shared::limits::QUERY_CHARS_MAX;
 use perigee_shared::question::{Speaker, Turn};
@@ -10,6 +11,9 @@ use super::words::{is_content, words};
 
 /// Characters of earlier turns put in front. The embedding model reads about 1,000; the last turn needs room.
 const CONTEXT_CHARS_MAX: usize = 400;
+
+/// Bytes of a turn that may lean on an earlier one; whoever writes a page names what it is about.
+const LEANING_BYTES_MAX: usize = 2_000;
 
 /// Words of a question that an opening "and …" marks as elliptic; longer ones carry their own subject.
 const OPENING_WORDS_MAX: usize = 10;
@@ -66,6 +70,9 @@ fn first_chars(text: &str, count: usize) -> &str {
 
 /// Whether a question needs the one before it.
 fn leans_on_earlier(text: &str) -> bool {
+    if text.len() > LEANING_BYTES_MAX {
+        return false;
+    }
     // The signs below are English; a text in another script shows none of them and is taken as it is.
     if text.chars().any(|c| c.is_alphabetic() && !c.is_ascii()) {
         return false;
@@ -197,7 +204,7 @@ fn points_back_at(clauses: &Clauses, words: &[&str], place: usize) -> bool {
     let before = place.checked_sub(1).map(|p| words[p]);
     let after = words.get(place + 1).copied();
     match words[place] {
-        "it" if is_expletive(words, place) => false,
+        "it" if is_expletive(clauses, after.unwrap_or_default(), place) => false,
         // The object of a clause is never that clause's own subject, so only an earlier clause can name it.
         "it" | "them" | "they" | "he" | "she" => !clauses.name_something_before_the_clause_of(place),
         // "Can Prometheus reload its rules?": here the subject may.
@@ -246,10 +253,8 @@ fn points_back_at(clauses: &Clauses, words: &[&str], place: usize) -> bool {
 }
 
 /// "Is it possible to …", "does it take …", "what does it mean to …": an "it" that stands for nothing earlier.
-fn is_expletive(words: &[&str], place: usize) -> bool {
-    let after = words.get(place + 1).copied().unwrap_or_default();
-    let to_follows = words[place..].iter().any(|word| matches!(*word, "to" | "that" | "if" | "when"));
-    to_follows
+fn is_expletive(clauses: &Clauses, after: &str, place: usize) -> bool {
+    clauses.last_complement.is_some_and(|last| last > place)
         && (matches!(after, "take" | "mean" | "matter" | "cost" | "hurt" | "help" | "make")
             || matches!(
                 after,
@@ -280,45 +285,55 @@ fn is_expletive(words: &[&str], place: usize) -> bool {
 /// A question's words, each with the clause that it stands in.
 struct Clauses {
     words: Vec<Word>,
+    /// The place of the last word that may open what an "it" announces.
+    last_complement: Option<usize>,
     /// Something is quoted, or follows a colon: what a demonstrative may point to.
     quotes_something: bool,
 }
 
 struct Word {
     text: String,
-    clause: usize,
+    /// Content words before it.
+    names_before: usize,
+    /// Those in earlier clauses than its own.
+    names_before_clause: usize,
 }
 
 impl Clauses {
     fn read(text: &str) -> Self {
         let mut read = Vec::new();
-        let mut clause = 0;
+        let mut last_complement = None;
+        let (mut names_before, mut names_before_clause) = (0, 0);
         for piece in text.split_inclusive([',', ';', '.', '?', '!', ':', '\n']) {
             for word in words(piece) {
-                if opens_a_clause(&word) && !read.is_empty() {
-                    clause += 1;
+                if opens_a_clause(&word) {
+                    names_before_clause = names_before;
                 }
-                read.push(Word { text: word, clause });
+                if matches!(&*word, "to" | "that" | "if" | "when") {
+                    last_complement = Some(read.len());
+                }
+                let is_name = is_content(&word);
+                read.push(Word { text: word, names_before, names_before_clause });
+                names_before += usize::from(is_name);
             }
             // A dot inside a word ("3.12", "prometheus.yml") ends nothing.
             if !piece.ends_with('.') {
-                clause += 1;
+                names_before_clause = names_before;
             }
         }
         let quotes_something =
             text.contains(['`', '"', '\u{201c}']) || text.contains(": ") || text.contains('\n');
-        Self { words: read, quotes_something }
+        Self { words: read, last_complement, quotes_something }
     }
 
     /// Content words before a place.
     fn names_before(&self, place: usize) -> usize {
-        self.words[..place].iter().filter(|word| is_content(&word.text)).count()
+        self.words[place].names_before
     }
 
     /// Whether an earlier clause has content enough to hold a noun: a verb and its object, or a subject.
     fn name_something_before_the_clause_of(&self, place: usize) -> bool {
-        let clause = self.words[place].clause;
-        self.words[..place].iter().filter(|word| word.clause < clause && is_content(&word.text)).count() >= 2
+        self.words[place].names_before_clause >= 2
     }
 }
 

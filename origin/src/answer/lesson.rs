@@ -72,6 +72,16 @@ impl Watches {
         self.lock().entry(incarnation).or_default().watch.hit();
     }
 
+    /// As if a hit had been checked and found wrong.
+    #[cfg(test)]
+    pub(super) fn found_wrong(&self, incarnation: u64, set: Tolerance) {
+        let mut corpora = self.lock();
+        let watch = &mut corpora.entry(incarnation).or_default().watch;
+        watch.request();
+        watch.hit();
+        watch.check(false, set);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Watched>> {
         // Nothing that runs under the lock leaves a watch half changed.
         self.corpora.lock().unwrap_or_else(PoisonError::into_inner)

@@ -33,6 +33,8 @@ mod cite;
 mod flight;
 pub mod marks;
 
+mod publish;
+
 mod rehearse;
 
 use std::sync::Arc;
@@ -97,6 +99,8 @@ struct Shared {
 pub struct RestingAnswer {
     pub key: CacheKey,
     pub answer: Arc<Answer>,
+    /// How often it was given, here and at edges, as far as is known.
+    pub uses: u64,
     /// `None`: only the answer is known any more.
     pub question: Option<Question>,
 }
@@ -196,7 +200,12 @@ impl Answers {
     pub fn resting_on(&self, corpus: &Corpus, document: &DocumentId) -> (usize, Vec<RestingAnswer>) {
         let standing = self.standing(corpus);
         let (looked_at, resting) = self.shared.cache.resting_on(corpus.incarnation(), document);
-        let with_question = |(key, answer)| RestingAnswer { key, answer, question: standing.question(&key) };
+        let with_question = |(key, answer)| RestingAnswer {
+            key,
+            answer,
+            uses: standing.uses(&key),
+            question: standing.question(&key),
+        };
         (looked_at, resting.into_iter().map(with_question).collect())
     }
 
@@ -213,7 +222,7 @@ impl Answers {
         let Seen { incarnation, epoch, tolerance } = seen;
         let identity = Identity { incarnation, key: CacheKey::of(&question) };
         let standing = self.shared.answered.of(incarnation, epoch);
-        let tolerance = tolerance.unwrap_or(self.shared.reuse_tolerance);
+        let tolerance = self.shared.tolerance(tolerance);
         Asked { identity, epoch, question, standing, tolerance, control, deadline }
     }
 
@@ -326,9 +335,16 @@ impl Shared {
             Boarding::Joined(stream) => {
                 self.follow(stream, CacheOutcome::Collapsed, &asked, identity.key).await
             }
-            Boarding::Shared(stream, key) => self.follow(stream, CacheOutcome::Collapsed, &asked, key).await,
+            Boarding::Shared(stream, key) => {
+                self.follow(stream, CacheOutcome::CollapsedParaphrase, &asked, key).await
+            }
             Boarding::Started(stream) => self.follow(stream, outcome, &asked, identity.key).await,
         }
+    }
+
+    /// What a corpus tolerates; `own` is what it sets itself.
+    fn tolerance(&self, own: Option<Tolerance>) -> Tolerance {
+        own.unwrap_or(self.reuse_tolerance)
     }
 
     /// What the question is compared with others by, where the caller and the corpus allow it.

@@ -7,6 +7,7 @@ mod paraphrase;
 mod real;
 mod reuse;
 mod sharing;
+mod threshold;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

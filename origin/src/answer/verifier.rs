@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fastembed::{RerankInitOptionsUserDefined, TextRerank, TokenizerFiles, UserDefinedRerankingModel};
 use perigee_shared::question::{Options, Question};
+use tokio::time::{Instant, timeout};
 
 use super::prompt::{Message, fenced};
 use super::upstream::{Piece, Upstream};
@@ -15,6 +17,11 @@ use crate::embed::{EmbedError, runtime_environment};
 
 /// Pairs less probable than this are not worth a question.
 const PROBABILITY_MIN: f64 = 0.2;
+
+/// How long one is waited for at most, and the part of the caller's time that this may be: a no has to leave enough of
+/// it to make an answer.
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
+const PATIENCE_PART: u32 = 5;
 
 /// Word pieces of the two questions together that a cross-encoder reads.
 const PIECES_MAX: usize = 256;
@@ -79,6 +86,19 @@ impl Verifier {
         }
     }
 
+    /// As [`Self::verify`] says, and no if it does not say so soon enough.
+    async fn verify_soon(
+        &self,
+        upstream: Option<&Upstream>,
+        question: &Question,
+        answered: &str,
+        deadline: Instant,
+    ) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let patience = PATIENCE_MAX.min(left / PATIENCE_PART);
+        timeout(patience, self.verify(upstream, question, answered)).await.unwrap_or(false)
+    }
+
     /// Whether the answer to `answered` answers `asked`; no wherever there is no answer.
     async fn verify(&self, upstream: Option<&Upstream>, question: &Question, answered: &str) -> bool {
         let asked = question.asked();
@@ -114,8 +134,8 @@ impl Shared {
         if matches!(self.verifier, Verifier::Off) || one.judgement.probability.get() < PROBABILITY_MIN {
             return false;
         }
-        let verifying = self.verifier.verify(self.upstream.as_ref(), &asked.question, &one.answered.query);
-        let said = tokio::time::timeout_at(asked.deadline, verifying).await.unwrap_or(false);
+        let (upstream, answered) = (self.upstream.as_ref(), &one.answered.query);
+        let said = self.verifier.verify_soon(upstream, &asked.question, answered, asked.deadline).await;
         let answer = if said { "yes" } else { "no" };
         metrics::counter!("perigee_reuse_verified_total", "by" => self.verifier.name(), "answer" => answer)
             .increment(1);
@@ -170,7 +190,7 @@ fn cross_encoder(dir: &Path) -> Result<TextRerank, EmbedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::scripted::{Script, Scripted};
+    use crate::answer::scripted::{Script, Scripted, Step};
     use crate::answer::testing::question;
     use crate::answer::upstream::UpstreamOptions;
 
@@ -209,6 +229,42 @@ mod tests {
         let upstream = Upstream::new(&UpstreamOptions::new(&server.base_url, "m")).unwrap();
         let asked = question("How can uv be installed?");
         assert!(!Verifier::Upstream.verify(Some(&upstream), &asked, "How do I install uv?").await);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_is_a_no_that_leaves_time_for_an_answer() {
+        for (time, left) in [(30, 28), (2, 1)] {
+            let server = Scripted::start([Script::stream([Step::Stall])]).await;
+            let upstream = Upstream::new(&UpstreamOptions::new(&server.base_url, "m")).unwrap();
+            let asked = question("How can uv be installed?");
+            let deadline = Instant::now() + Duration::from_secs(time);
+            let (said, ()) = tokio::join!(
+                Verifier::Upstream.verify_soon(Some(&upstream), &asked, "How do I install uv?", deadline),
+                async {
+                    server.asked().await;
+                    tokio::time::pause();
+                }
+            );
+            assert!(!said);
+            assert!(deadline - Instant::now() >= Duration::from_secs(left), "{time}");
+            tokio::time::resume();
+        }
+    }
+
+    #[tokio::test]
+    async fn one_whose_turns_are_all_taken_is_a_no_that_leaves_time_for_an_answer() {
+        let server = Scripted::start([Script::says(&["yes"])]).await;
+        let mut options = UpstreamOptions::new(&server.base_url, "m");
+        options.concurrency = std::num::NonZeroUsize::MIN;
+        let upstream = Upstream::new(&options).unwrap();
+        let _taken = upstream.turn().await.unwrap();
+        let asked = question("How can uv be installed?");
+        tokio::time::pause();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let said = Verifier::Upstream.verify_soon(Some(&upstream), &asked, "How do I install uv?", deadline);
+        assert!(!said.await);
+        assert!(deadline - Instant::now() >= Duration::from_secs(28));
+        assert_eq!(server.count(), 0);
     }
 
     /// A model of ten operators whose logit is 10 less the difference between the sums of both texts' word pieces: the

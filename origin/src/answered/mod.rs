@@ -48,7 +48,7 @@ impl Answered {
         self.uses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often its answer was given here.
+    /// How often its answer was given, here and at edges, as far as they have told.
     pub(crate) fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
     }

@@ -17,10 +17,6 @@ use crate::corpus::Corpus;
 /// Answers that are published: 1.3 MB, which an edge scans in a fraction of a millisecond.
 const ENTRIES_MAX: usize = 10_000;
 
-/// How near a stored question must be at an edge for the gate to be asked. Most that mean the same are above 0.9; what is
-/// served is for the gate to say.
-const THRESHOLD: f32 = 0.8;
-
 /// Snapshots that a difference can be told from. Edges ask every second or two.
 const SNAPSHOTS_MAX: usize = 8;
 
@@ -31,8 +27,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Publication {
     snapshots: VecDeque<Arc<Snapshot>>,
-    /// The standing's version that the newest one is of.
-    version: Option<u64>,
+    /// The standing's version and the threshold that the newest one is of.
+    made_of: Option<(u64, Option<Similarity>)>,
 }
 
 /// A snapshot for one who may have an earlier one.
@@ -75,13 +71,20 @@ impl Body {
 
 impl Standing {
     /// Publishes the answers that stand. `known` is the snapshot that the one who asks has, if any; `differences`
-    /// whether it can read what changed since.
-    pub(crate) async fn publish(&self, corpus: &Corpus, known: Option<&str>, differences: bool) -> Published {
+    /// whether it can read what changed since; `threshold` is how near a stored question must be for its answer to be
+    /// served to other words, `None` if none may be.
+    pub(crate) async fn publish(
+        &self,
+        corpus: &Corpus,
+        known: Option<&str>,
+        differences: bool,
+        threshold: Option<Similarity>,
+    ) -> Published {
         self.settled(corpus.epoch(), PATIENCE).await;
         let now = Instant::now();
         let latest = corpus.epoch();
         let mut publication = self.publication.lock().await;
-        let latest_at = publication.renew(self, latest, now);
+        let latest_at = publication.renew(self, threshold, latest, now);
         let (snapshot, base) = publication.newest_and(known);
         drop(publication);
         let etag = snapshot.etag();
@@ -107,12 +110,19 @@ impl Standing {
 
 impl Publication {
     /// Makes a snapshot if something has changed; answers an instant at which its epoch was the latest.
-    fn renew(&mut self, standing: &Standing, latest: Epoch, now: Instant) -> Instant {
+    fn renew(
+        &mut self,
+        standing: &Standing,
+        threshold: Option<Similarity>,
+        latest: Epoch,
+        now: Instant,
+    ) -> Instant {
         let listed = standing.listed(latest, now);
         let latest_at = listed.latest_at;
-        if self.version != Some(listed.version) {
-            self.version = Some(listed.version);
-            let snapshot = snapshot(listed);
+        let made_of = Some((listed.version, threshold));
+        if self.made_of != made_of {
+            self.made_of = made_of;
+            let snapshot = snapshot(listed, threshold);
             metrics::histogram!("perigee_answer_index_build_seconds").record(now.elapsed());
             self.snapshots.push_back(Arc::new(snapshot));
             if self.snapshots.len() > SNAPSHOTS_MAX {
@@ -126,11 +136,14 @@ impl Publication {
     fn newest_and(&self, known: Option<&str>) -> (Arc<Snapshot>, Option<Arc<Snapshot>>) {
         let base = known.and_then(|etag| self.snapshots.iter().find(|snapshot| snapshot.etag() == etag));
         let newest = self.snapshots.back().cloned();
-        (newest.unwrap_or_else(|| Arc::new(snapshot_of(Epoch::ZERO, std::iter::empty()))), base.cloned())
+        (
+            newest.unwrap_or_else(|| Arc::new(snapshot_of(Epoch::ZERO, None, std::iter::empty()))),
+            base.cloned(),
+        )
     }
 }
 
-fn snapshot(listed: Listed) -> Snapshot {
+fn snapshot(listed: Listed, threshold: Option<Similarity>) -> Snapshot {
     let Listed { certified, mut answers, .. } = listed;
     if answers.len() > ENTRIES_MAX {
         let most_used_first =
@@ -138,15 +151,19 @@ fn snapshot(listed: Listed) -> Snapshot {
         answers.select_nth_unstable_by(ENTRIES_MAX, most_used_first);
         answers.truncate(ENTRIES_MAX);
     }
-    snapshot_of(certified, answers.iter().map(|(answered, mark)| entry(answered, *mark)))
+    snapshot_of(certified, threshold, answers.iter().map(|(answered, mark)| entry(answered, *mark)))
 }
 
-fn snapshot_of(epoch: Epoch, entries: impl Iterator<Item = Entry>) -> Snapshot {
+fn snapshot_of(
+    epoch: Epoch,
+    threshold: Option<Similarity>,
+    entries: impl Iterator<Item = Entry>,
+) -> Snapshot {
     let header = Header {
         model: StaticModel::bundled().id(),
         gate_version: u16::from(GATE_VERSION),
         epoch,
-        threshold: Similarity::new(THRESHOLD),
+        threshold,
     };
     Snapshot::new(header, entries)
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use perigee_shared::answer_index::AnswerMark;
+use perigee_shared::answer_index::{AnswerMark, Uses};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::Audience;
 use perigee_shared::evidence::Evidence;
@@ -190,6 +190,18 @@ impl Standing {
         if let Some(slot) = self.read().slots.get(key) {
             slot.answered.used();
         }
+    }
+
+    /// Counts uses of answers that an edge gave.
+    pub(crate) fn used_at_an_edge(&self, uses: &Uses) {
+        for slot in self.read().slots.values() {
+            slot.answered.uses.fetch_add(uses.of_answer(slot.mark).into(), Ordering::Relaxed);
+        }
+    }
+
+    /// How often the answer to `key` was given, here and at edges, as far as is known.
+    pub(crate) fn uses(&self, key: &CacheKey) -> u64 {
+        self.read().slots.get(key).map_or(0, |slot| slot.answered.uses())
     }
 
     /// The answered questions of this context that are nearest to `vector`, at most `most`, nearest first. Only

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perigee_shared::answer::{Answer, Finish, Generator, Usage};
-use perigee_shared::answer_index::AnswerMark;
+use perigee_shared::answer_index::{AnswerMark, Uses};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::Audience;
 use perigee_shared::evidence::{Evidence, PassageRef};
@@ -158,4 +158,21 @@ fn beyond_its_bound_the_least_used_make_room() {
         assert!(standing.tally().answers <= 32);
     }
     assert!(standing.question(&used).is_some() && standing.tally().answers >= 29);
+}
+
+#[test]
+fn what_edges_gave_counts_as_much_as_what_was_given_here() {
+    let standing = Standing::bounded(Epoch::new(5), Rules::default(), 32);
+    let used = keep(&standing, &question("used"), 5, "yes", 0.0);
+    let unused = keep(&standing, &question("unused"), 5, "no", 0.0);
+    let (there, elsewhere) =
+        (AnswerMark::of(&answer(&question("used"), 5, "yes")), AnswerMark::from_bytes([7; 4]));
+    let mut counts = [(there, 40), (elsewhere, 900)].into();
+    standing.used_at_an_edge(&Uses::take_from(&mut counts));
+    assert_eq!((standing.uses(&used), standing.uses(&unused)), (41, 1));
+    for number in 0..200 {
+        let other = keep(&standing, &question(&format!("question {number}")), 5, "other", 0.0);
+        standing.used(&other);
+    }
+    assert!(standing.question(&used).is_some() && standing.question(&unused).is_none());
 }

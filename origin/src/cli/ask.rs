@@ -4,13 +4,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use eventsource_stream::Eventsource;
 use futures::StreamExt;
-use perigee_shared::id::CorpusName;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::End;
-use super::client::{Server, ServerArguments};
+use super::client::{CorpusArguments, Server};
 use super::output::{line, print, safe, snippet};
 use crate::config::Config;
 
@@ -25,18 +24,12 @@ Examples:
   perigee ask \"How long does a refund take?\" --corpus docs --url https://edge.example.com --key pgk_...")]
 pub(super) struct Arguments {
     question: String,
-    /// The corpus to answer from
-    #[arg(long, value_name = "NAME")]
-    corpus: CorpusName,
-    /// Print the whole response as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArguments,
+    of: CorpusArguments,
 }
 
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<End> {
-    let Arguments { question, corpus, json, server } = arguments;
+    let Arguments { question, of: CorpusArguments { corpus, json, server } } = arguments;
     let server = Server::new(&config, server)?;
     let body = json!({
         "model": corpus,

@@ -6,9 +6,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::End;
+use super::model;
 use super::output::{line, say};
 use crate::config::Config;
-use crate::embed::{EmbedOptions, Embedder};
 use crate::paraphrase::trial::{TrialOptions, run as try_out};
 
 /// Fits the judgement of paraphrases to labelled questions, and measures it
@@ -50,10 +50,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<End> {
     let Arguments { questions, documents, intents, intents_reported, write, pairs, json } = arguments;
-    let options =
-        EmbedOptions { model_dir: config.model_dir, runtime_library: config.onnxruntime, threads: None };
-    let loading = tokio::task::spawn_blocking(move || Embedder::load(options));
-    let embedder = loading.await.context("loading the model broke off")??;
+    let embedder = model::load(&config).await?;
     let intents = intents.zip(intents_reported);
     let (calibration, report) =
         try_out(TrialOptions { groups: questions, documents, intents, pairs, embedder }).await?;

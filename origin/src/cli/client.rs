@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use perigee_shared::header::TENANT;
-use perigee_shared::id::TenantId;
+use perigee_shared::id::{CorpusName, TenantId};
 use perigee_shared::problem::Problem;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -26,12 +26,25 @@ pub(super) struct ServerArguments {
     /// The server, an origin or an edge [default: this machine; environment: PERIGEE_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A caller's key, to go through an edge [environment: PERIGEE_KEY; default: PERIGEE_OPERATOR_TOKEN, at an origin]
+    /// A caller's key, to go through an edge [environment: PERIGEE_KEY; without one, or without --url, PERIGEE_OPERATOR_TOKEN]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// The operator's tenant; a key has its own
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: TenantId,
+}
+
+/// Which corpus of which server, and how to print what it says.
+#[derive(Debug, Args)]
+pub(super) struct CorpusArguments {
+    /// The corpus
+    #[arg(long, value_name = "NAME")]
+    pub(super) corpus: CorpusName,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
 }
 
 /// A server to talk to.
@@ -49,11 +62,14 @@ impl Server {
     pub(super) fn new(config: &Config, arguments: ServerArguments) -> anyhow::Result<Self> {
         let ServerArguments { url, key, tenant } = arguments;
         let url = url.or_else(|| config.client.url.clone());
-        let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", config.listen.port()));
         let operator = config.operator_token.clone().map(|token| (token, Some(tenant)));
         let configured = config.client.key.clone().map(|key| (key, None));
         let given = key.map(|key| (Secret::new(&key), None));
-        let (token, tenant) = given.or(operator).or(configured).context(
+        // This machine's origin knows no keys. What stands elsewhere may be an edge: where a key will do, it never sees
+        // the token that may do everything.
+        let (first, second) = if url.is_none() { (operator, configured) } else { (configured, operator) };
+        let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", config.listen.port()));
+        let (token, tenant) = given.or(first).or(second).context(
             "there is nothing to say who you are: set PERIGEE_OPERATOR_TOKEN for an origin, or --key for an edge",
         )?;
         Self::at(&url, token, tenant)
@@ -226,5 +242,34 @@ pub(super) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => bail!("nothing was done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(url: Option<&str>, key: Option<&str>, configured: Option<&str>) -> (String, bool) {
+        let mut config = Config { operator_token: Some(Secret::new("operator")), ..Config::default() };
+        config.client.key = configured.map(Secret::new);
+        let tenant = TenantId::new("default").unwrap();
+        let arguments = ServerArguments { url: url.map(str::to_owned), key: key.map(str::to_owned), tenant };
+        let server = Server::new(&config, arguments).unwrap();
+        (server.token.expose().to_owned(), server.tenant.is_some())
+    }
+
+    #[test]
+    fn where_a_key_will_do_the_operator_token_is_not_sent() {
+        let edge = Some("https://edge.example.com");
+        for (url, key, configured, expected) in [
+            (edge, None, Some("pgk_1"), "pgk_1"),
+            (edge, Some("pgk_2"), Some("pgk_1"), "pgk_2"),
+            (None, Some("pgk_2"), None, "pgk_2"),
+            // An origin knows no keys, and this machine's is asked where no other server is named.
+            (None, None, Some("pgk_1"), "operator"),
+            (edge, None, None, "operator"),
+        ] {
+            assert_eq!(told(url, key, configured), (expected.to_owned(), expected == "operator"), "{url:?}");
+        }
     }
 }

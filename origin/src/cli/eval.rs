@@ -4,14 +4,13 @@ use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::End;
+use super::model;
 use super::output::line;
 use crate::config::Config;
-use crate::embed::{EmbedOptions, Embedder};
 use crate::eval::{EvalOptions, evaluate};
 
 /// Measures how well retrieval finds what people marked as relevant
@@ -42,10 +41,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<End> {
     let Arguments { corpus, queries, qrels, json } = arguments;
-    let options =
-        EmbedOptions { model_dir: config.model_dir, runtime_library: config.onnxruntime, threads: None };
-    let loading = tokio::task::spawn_blocking(move || Embedder::load(options));
-    let embedder = loading.await.context("loading the model broke off")??;
+    let embedder = model::load(&config).await?;
     let bar = bar();
     let progress = bar.clone();
     let on_progress = Arc::new(move |done, of| {

@@ -18,6 +18,9 @@ mod tally;
 mod ask;
 mod search;
 
+mod model;
+mod remote;
+
 mod calibrate;
 mod eval;
 mod explain;

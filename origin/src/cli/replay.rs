@@ -4,17 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use perigee_shared::id::CorpusName;
-use perigee_shared::search::{Search, SearchRequest, SearchResponse};
-use reqwest::Method;
+use perigee_shared::search::Search;
 
 use super::End;
-use super::client::{Server, ServerArguments};
+use super::client::{CorpusArguments, Server};
+use super::model;
 use super::output::{line, say};
+use super::remote::retrieve;
 use crate::config::Config;
-use crate::embed::{EmbedOptions, Embedder};
 use crate::paraphrase::replay::{Line, Table, replay};
-use crate::retrieve::{Hit, Retrieved};
 
 /// Shows what reuse would have done with a log of questions, without serving anybody
 ///
@@ -31,18 +29,12 @@ pub(super) struct Arguments {
     /// The log
     #[arg(value_name = "FILE")]
     log: PathBuf,
-    /// The corpus that was asked
-    #[arg(long, value_name = "NAME")]
-    corpus: CorpusName,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArguments,
+    of: CorpusArguments,
 }
 
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<End> {
-    let Arguments { log, corpus, json, server } = arguments;
+    let Arguments { log, of: CorpusArguments { corpus, json, server } } = arguments;
     let server = Server::new(&config, server)?;
     let text = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -51,22 +43,8 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
             serde_json::from_str(line).with_context(|| format!("{}, line {}", log.display(), at + 1))
         })
         .collect();
-    let options =
-        EmbedOptions { model_dir: config.model_dir, runtime_library: config.onnxruntime, threads: None };
-    let loading = tokio::task::spawn_blocking(move || Embedder::load(options));
-    let embedder = loading.await.context("loading the model broke off")??;
-    let retrieve = |search: Search| {
-        let (server, corpus) = (&server, &corpus);
-        async move {
-            let Search { query, k, filter: _, mode } = search;
-            let body = SearchRequest { query, k, filter: None, mode };
-            let path = format!("/v1/corpora/{corpus}/search");
-            let request = || server.request(Method::POST, &path).json(&body);
-            let found: SearchResponse =
-                server.send_patiently(request).await?.json().await.context("the answer cannot be read")?;
-            Ok(retrieved(found))
-        }
-    };
+    let embedder = model::load(&config).await?;
+    let retrieve = |search: Search| retrieve(&server, &corpus, search);
     let progress = |done: usize| {
         if done.is_multiple_of(500) {
             say(&format!("{done} questions"));
@@ -79,23 +57,4 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         Table(&outcomes).to_string().trim_end().to_owned()
     })?;
     Ok(End::Done)
-}
-
-fn retrieved(found: SearchResponse) -> Retrieved {
-    let hits = found.data.into_iter().map(|result| Hit {
-        // Not on the wire, and nothing here asks for it.
-        passage: 0,
-        document: result.document_id,
-        title: result.title,
-        url: result.url,
-        headings: result.headings,
-        text: result.text,
-        start: result.start,
-        end: result.end,
-        hash: result.hash,
-        score: result.score,
-        vector: result.vector,
-        lexical: result.lexical,
-    });
-    Retrieved { epoch: found.epoch, hits: hits.collect(), basis: None }
 }

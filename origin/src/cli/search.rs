@@ -2,13 +2,12 @@
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use perigee_shared::id::CorpusName;
 use perigee_shared::search::{SearchMode, SearchRequest, SearchResponse, SearchResult};
 use reqwest::Method;
 use serde_json::Value;
 
 use super::End;
-use super::client::{Server, ServerArguments};
+use super::client::{CorpusArguments, Server};
 use super::output::{line, safe, snippet};
 use crate::config::Config;
 
@@ -23,9 +22,6 @@ Examples:
   perigee search refunds --corpus docs --filter '{\"eq\": {\"field\": \"lang\", \"value\": \"en\"}}'")]
 pub(super) struct Arguments {
     query: String,
-    /// The corpus to search
-    #[arg(long, value_name = "NAME")]
-    corpus: CorpusName,
     /// Results wanted, 1 to 100
     #[arg(short, long, default_value_t = 5)]
     k: usize,
@@ -35,11 +31,8 @@ pub(super) struct Arguments {
     /// A filter on metadata, as JSON
     #[arg(long, value_name = "JSON", value_parser = json_value)]
     filter: Option<Value>,
-    /// Print the whole response as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArguments,
+    of: CorpusArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -65,7 +58,7 @@ fn json_value(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<End> {
-    let Arguments { query, corpus, k, mode, filter, json, server } = arguments;
+    let Arguments { query, k, mode, filter, of: CorpusArguments { corpus, json, server } } = arguments;
     let server = Server::new(&config, server)?;
     let body = SearchRequest { query, k, filter, mode: mode.into() };
     let request = server.request(Method::POST, &format!("/v1/corpora/{corpus}/search")).json(&body);

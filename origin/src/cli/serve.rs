@@ -22,6 +22,7 @@ use crate::telemetry;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Environment, each over the key of the same name in perigee.toml:
+  PERIGEE_CONFIG          the file that is read first [perigee.toml]
   PERIGEE_LISTEN          address and port [127.0.0.1:8080]; port 0 lets the system choose
   PERIGEE_DATA_DIR        where corpora live [data]
   PERIGEE_MODEL_DIR       the embedding model's files
@@ -35,9 +36,11 @@ Environment, each over the key of the same name in perigee.toml:
   PERIGEE_REUSE_VERIFIER  off, upstream or cross-encoder [off]; PERIGEE_REUSE_CROSS_ENCODER: its directory
   PERIGEE_FILES_AT_ONCE [2], _MEMORY_BYTES [768 MiB], _TIMEOUT [30s]: PDF files read at one time, as many others, and the
       memory and time that each may take
-  PERIGEE_LIMITS_CONCURRENT_REQUESTS, _QUEUED_REQUESTS, _QUEUE_WAIT, _CONNECTIONS, _HEADER_TIMEOUT,
-      _QUESTION_TIMEOUT, _UPLOAD_TIMEOUT, _WRITE_TIMEOUT, _DRAIN_ANNOUNCE, _DRAIN_TIMEOUT
+  PERIGEE_LIMITS_CONCURRENT_REQUESTS, _QUEUED_REQUESTS, _QUEUE_WAIT, _QUESTION_BYTES [64 MiB],
+      _UPLOAD_BYTES [256 MiB], _CONNECTIONS, _HEADER_TIMEOUT, _QUESTION_TIMEOUT, _UPLOAD_TIMEOUT, _WRITE_TIMEOUT,
+      _DRAIN_ANNOUNCE, _DRAIN_TIMEOUT
   PERIGEE_LOG_FILTER [info], PERIGEE_LOG_FORMAT auto, json or text
+  PERIGEE_URL, PERIGEE_KEY, PERIGEE_ADMIN_SECRET: for the commands that talk to a server
 
 Example:
   PERIGEE_OPERATOR_TOKEN=$(openssl rand -hex 32) perigee serve")]

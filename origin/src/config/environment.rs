@@ -61,6 +61,7 @@ impl Environment {
 type Expected = &'static str;
 
 const DURATION: Expected = "must be a duration with its unit, such as 8s or 500ms";
+const WHOLE: Expected = "must be a whole number";
 const COUNT: Expected = "must be a whole number, at least 1";
 const UNKNOWN: Expected = "is not known; `perigee serve --help` lists those that are";
 
@@ -84,6 +85,8 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), Expected> {
         "LIMITS_CONCURRENT_REQUESTS" => limits.concurrent_requests = count(value)?,
         "LIMITS_QUEUED_REQUESTS" => limits.queued_requests = count(value)?,
         "LIMITS_QUEUE_WAIT" => limits.queue_wait = duration(value)?,
+        "LIMITS_QUESTION_BYTES" => limits.question_bytes = count(value)?,
+        "LIMITS_UPLOAD_BYTES" => limits.upload_bytes = count(value)?,
         "LIMITS_CONNECTIONS" => limits.connections = count(value)?,
         "LIMITS_HEADER_TIMEOUT" => limits.header_timeout = duration(value)?,
         "LIMITS_QUESTION_TIMEOUT" => limits.question_timeout = duration(value)?,
@@ -156,7 +159,7 @@ fn secret(value: &str) -> Option<Secret> {
 }
 
 fn count(value: &str) -> Result<usize, Expected> {
-    value.parse().map_err(|_| COUNT)
+    value.parse().map_err(|_| WHOLE)
 }
 
 fn duration(value: &str) -> Result<Duration, Expected> {

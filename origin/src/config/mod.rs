@@ -10,6 +10,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perigee_shared::limits::{QUESTION_BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
 use serde::Deserialize;
 
 pub use self::environment::Environment;
@@ -82,6 +83,10 @@ pub struct Limits {
     /// How long one waits for its turn before it is refused.
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
+    /// Bytes of questions that are held in memory at one time, and of uploads: the next one waits like a request
+    /// for its turn. At least one of the largest must fit.
+    pub question_bytes: usize,
+    pub upload_bytes: usize,
     /// Open connections; more wait in the system's own queue.
     pub connections: usize,
     /// From accepting a connection, or the end of its last request, to the end of the next one's head.
@@ -111,6 +116,8 @@ impl Default for Limits {
             concurrent_requests: 256,
             queued_requests: 256,
             queue_wait: Duration::from_secs(2),
+            question_bytes: 64 << 20,
+            upload_bytes: 256 << 20,
             connections: 4_096,
             header_timeout: Duration::from_secs(10),
             question_timeout: Duration::from_secs(30),
@@ -119,6 +126,34 @@ impl Default for Limits {
             drain_announce: Duration::from_millis(500),
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl Limits {
+    /// A limit that nothing could keep is a mistake.
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, count, least) in [
+            ("limits.concurrent_requests", self.concurrent_requests, 1),
+            ("limits.connections", self.connections, 1),
+            // One body may have as many bytes.
+            ("limits.question_bytes", self.question_bytes, QUESTION_BODY_BYTES_MAX),
+            ("limits.upload_bytes", self.upload_bytes, UPLOAD_BODY_BYTES_MAX),
+        ] {
+            if count < least {
+                return Err(wrong(key, format!("must be at least {least}")));
+            }
+        }
+        for (key, time) in [
+            ("limits.header_timeout", self.header_timeout),
+            ("limits.question_timeout", self.question_timeout),
+            ("limits.upload_timeout", self.upload_timeout),
+            ("limits.write_timeout", self.write_timeout),
+        ] {
+            if time.is_zero() {
+                return Err(wrong(key, "must be more than 0"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -370,9 +405,9 @@ impl Config {
                 return Err(wrong(key, problem));
             }
         }
-        let Limits { concurrent_requests, connections, .. } = self.limits;
-        if concurrent_requests == 0 || connections == 0 {
-            return Err(wrong("limits.concurrent_requests and limits.connections", "must be at least 1"));
+        self.limits.check()?;
+        if self.files.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(wrong("files.timeout", "must be more than 0"));
         }
         self.upstream()?;
         self.reuse.verifier()?;

@@ -39,6 +39,9 @@ fn a_wrong_value_is_refused_with_what_it_should_be() {
     insta::assert_snapshot!(refused_variable("PERIGEE_LIMITS_QUEUE_WAIT", "8"), @"the environment variable PERIGEE_LIMITS_QUEUE_WAIT must be a duration with its unit, such as 8s or 500ms");
     insta::assert_snapshot!(refused_variable("PERIGEE_LISTEM", "x"), @"the environment variable PERIGEE_LISTEM is not known; `perigee serve --help` lists those that are");
     insta::assert_snapshot!(refused_variable("PERIGEE_UPSTREAM_MODEL", "m"), @"upstream.base_url must be set along with upstream.model");
+    insta::assert_snapshot!(refused_variable("PERIGEE_LIMITS_UPLOAD_BYTES", "33554431"), @"limits.upload_bytes must be at least 33554432");
+    insta::assert_snapshot!(refused_variable("PERIGEE_LIMITS_CONNECTIONS", "0"), @"limits.connections must be at least 1");
+    insta::assert_snapshot!(refused_variable("PERIGEE_LIMITS_UPLOAD_TIMEOUT", "0s"), @"limits.upload_timeout must be more than 0");
     insta::assert_snapshot!(refused_variable("PERIGEE_URL", "example.com"), @"client.url must be a URL such as https://api.openai.com/v1");
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::database::{DATABASE_FILE, DataLock, VIEWS_DIR, open_reader, private_file, sync_dir};
 use super::error::{CorpusError, DATABASE_ADVICE, VIEW_ADVICE};
+use super::schema;
 
 /// What to do when a backup cannot be used.
 const BACKUP_ADVICE: &str = "take another backup file";
@@ -44,7 +45,7 @@ pub fn backup(data_dir: &Path, to: &Path) -> Result<(), CorpusError> {
 /// a database that is there is given up; until the very end it stays as it is. Blocking.
 ///
 /// # Errors
-/// The backup is damaged, the directory is served, or it has a database and `replace` is false.
+/// The backup is damaged or of a newer version, the directory is served, or it has a database and `replace` is false.
 pub fn restore(from: &Path, data_dir: &Path, replace: bool) -> Result<(), CorpusError> {
     if !from.exists() {
         return Err(refused(from, "there is no such file", BACKUP_ADVICE));
@@ -69,9 +70,8 @@ pub fn restore(from: &Path, data_dir: &Path, replace: bool) -> Result<(), Corpus
         restored.execute("UPDATE corpora SET epoch = epoch + ?1", [RESTORE_EPOCHS])?;
         restored.execute("UPDATE former_epochs SET epoch = epoch + ?1", [RESTORE_EPOCHS]).map(drop)
     })
-    .and_then(|()| fold_log(&to))
     .and_then(|()| remove_views(data_dir))
-    .and_then(|()| put_in_place(&fresh, &to));
+    .and_then(|()| take_the_place(&fresh, &to));
     done.inspect_err(|_| discard(&fresh))
 }
 
@@ -109,37 +109,42 @@ fn copy_pages(backup: &Backup<'_, '_>) -> rusqlite::Result<()> {
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
 }
 
-/// Whether the backup is a whole database of ours.
+/// Whether the backup is a whole database of ours, which this program can serve.
 fn check(source: &Connection, file: &Path) -> Result<(), CorpusError> {
     let found: Result<String, _> = source
         .query_row("SELECT database FROM meta", [], |_| Ok(()))
         .and_then(|()| source.pragma_query_value(None, "integrity_check", |row| row.get(0)));
     match found {
-        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) if verdict == "ok" => schema::version(source, file).map(drop),
         Ok(verdict) => Err(refused(file, &format!("it is damaged: {verdict}"), BACKUP_ADVICE)),
         Err(error) => Err(refused(file, &format!("it is no backup of perigee: {error}"), BACKUP_ADVICE)),
     }
 }
 
-/// Folds the write-ahead log of the database that is to be replaced into it: a log left behind would be applied
-/// to the one that takes its place.
-fn fold_log(to: &Path) -> Result<(), CorpusError> {
-    if !to.exists() {
-        return Ok(());
+/// Puts `fresh` in the place of a database. The old one's write-ahead log must be gone before, as it would be applied to
+/// the new one: it is folded into the old one, or, where that is damaged, set aside and put back if anything fails.
+pub(super) fn take_the_place(fresh: &Path, to: &Path) -> Result<(), CorpusError> {
+    let log = with_suffix(to, "-wal");
+    let aside = beside(&log, "replaced");
+    let set_aside = to.exists() && fold_log(to).is_err() && log.exists();
+    if set_aside {
+        std::fs::rename(&log, &aside).map_err(|error| CorpusError::io(&log, &error, DATABASE_ADVICE))?;
     }
-    let folded = Connection::open(to).and_then(|old| {
-        old.pragma_update(None, "journal_mode", "DELETE")?;
-        old.close().map_err(|(_, error)| error)
-    });
-    if folded.is_err() {
-        // It is damaged, which may be why it is replaced. Its log goes with it.
-        for suffix in ["-wal", "-shm"] {
-            let mut log = to.as_os_str().to_owned();
-            log.push(suffix);
-            discard(Path::new(&log));
-        }
+    // An index of the log; whoever opens a database makes it anew.
+    discard(&with_suffix(to, "-shm"));
+    let placed = put_in_place(fresh, to);
+    if set_aside && placed.is_ok() {
+        discard(&aside);
+    } else if set_aside && let Err(error) = std::fs::rename(&aside, &log) {
+        tracing::error!(%error, file = %aside.display(), "what belongs to the old database stays here");
     }
-    Ok(())
+    placed
+}
+
+fn fold_log(database: &Path) -> rusqlite::Result<()> {
+    let old = Connection::open(database)?;
+    old.pragma_update(None, "journal_mode", "DELETE")?;
+    old.close().map_err(|(_, error)| error)
 }
 
 fn remove_views(data_dir: &Path) -> Result<(), CorpusError> {
@@ -160,8 +165,11 @@ fn put_in_place(fresh: &Path, to: &Path) -> Result<(), CorpusError> {
 }
 
 fn beside(file: &Path, suffix: &str) -> PathBuf {
+    with_suffix(file, &format!(".{suffix}"))
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(".");
     name.push(suffix);
     PathBuf::from(name)
 }

@@ -55,8 +55,9 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<CorpusRow> {
     })
 }
 
-/// Adds a corpus, unless its name is taken or the tenant has `most` already.
-pub(crate) fn create(
+/// Adds a corpus that nobody sees before [`show`], unless its name is taken or the tenant has `most` already. Until
+/// then it is one of those that [`purge`] clears away.
+pub(crate) fn begin(
     database: &Database,
     tenant: &TenantId,
     name: &CorpusName,
@@ -90,8 +91,9 @@ pub(crate) fn create(
         let created_at = super::now();
         connection
             .execute(
-                "INSERT INTO corpora (tenant, name, created_at, model, reuse_tolerance, epoch) VALUES (?1, ?2, ?3, ?4, ?5,
-                 coalesce((SELECT epoch FROM former_epochs WHERE tenant = ?1 AND name = ?2), 0))",
+                "INSERT INTO corpora (tenant, name, created_at, model, reuse_tolerance, deleted, epoch)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 1,
+                         coalesce((SELECT epoch FROM former_epochs WHERE tenant = ?1 AND name = ?2), 0))",
                 params![
                     tenant.as_str(),
                     name.as_str(),
@@ -104,6 +106,24 @@ pub(crate) fn create(
         let id = connection.last_insert_rowid();
         Ok(CorpusRow { id, tenant: tenant.clone(), name: name.clone(), created_at, reuse_tolerance })
     })
+}
+
+/// A corpus that was begun is there from now on.
+pub(crate) fn show(database: &Database, corpus: i64) -> Result<(), CorpusError> {
+    execute(database, "UPDATE corpora SET deleted = 0 WHERE id = ?1", [corpus])
+}
+
+/// Sets what a corpus tolerates of reuse across wordings; `None`: what the server does.
+pub(crate) fn set_reuse_tolerance(
+    database: &Database,
+    corpus: i64,
+    reuse_tolerance: Option<Tolerance>,
+) -> Result<(), CorpusError> {
+    execute(
+        database,
+        "UPDATE corpora SET reuse_tolerance = ?2 WHERE id = ?1",
+        params![corpus, reuse_tolerance.map(Tolerance::share)],
+    )
 }
 
 /// Takes a corpus out of everybody's sight, at once and for good. That is its last change and has a number.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use perigee_shared::caller::Audience;
 use perigee_shared::document::{Outcome, Written};
 use perigee_shared::id::{DocumentId, Epoch};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,7 +14,14 @@ use super::version::{Added, Attributes, Delta, Prepared, Removed};
 
 /// What one caller wants done.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
+pub(crate) struct Change {
+    pub(crate) what: What,
+    /// Whoever may not read a document neither replaces nor deletes it.
+    pub(crate) by: Audience,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
     Put(Arc<Prepared>),
     Delete(DocumentId),
 }
@@ -39,11 +47,9 @@ pub(crate) fn commit(
             .ok_or(CorpusError::NotFound)?;
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
-            let done = match change {
-                Change::Put(document) => batch.put(document).map(Ok),
-                Change::Delete(id) => {
-                    batch.delete(id).map(|written| written.ok_or(CorpusError::DocumentNotFound))
-                }
+            let done = match &change.what {
+                What::Put(document) => batch.put(document, &change.by),
+                What::Delete(id) => batch.delete(id, &change.by),
             };
             results.push(done.map_err(|error| database.error(&error))?);
         }
@@ -80,6 +86,9 @@ struct Current {
     attributes: Attributes,
 }
 
+/// What came of a change; the outer error ends the whole commit.
+type Done = rusqlite::Result<Result<Written, CorpusError>>;
+
 struct Batch<'a> {
     connection: &'a Connection,
     corpus: i64,
@@ -105,14 +114,17 @@ impl<'a> Batch<'a> {
         }))
     }
 
-    fn put(&mut self, document: &Arc<Prepared>) -> rusqlite::Result<Written> {
+    fn put(&mut self, document: &Arc<Prepared>, by: &Audience) -> Done {
         let current = self.current(&document.id)?;
+        if current.as_ref().is_some_and(|current| !by.may_read(&current.attributes.audience)) {
+            return Ok(Err(CorpusError::DocumentProtected));
+        }
         let passages = document.passages.len();
         if let Some(current) = &current
             && current.content_hash == document.content_hash.as_bytes()
         {
             let epoch = current.epoch;
-            return Ok(Written { id: document.id.clone(), outcome: Outcome::Unchanged, epoch, passages });
+            return Ok(Ok(Written { id: document.id.clone(), outcome: Outcome::Unchanged, epoch, passages }));
         }
         self.epoch = self.epoch.next();
         let first = self.next_passage;
@@ -122,15 +134,17 @@ impl<'a> Batch<'a> {
         self.next_passage += passages as u64;
         self.log("upsert", &document.id, removed, (first, passages as u64))?;
         self.delta.added.push(Added { first, document: Arc::clone(document) });
-        Ok(Written { id: document.id.clone(), outcome, epoch: self.epoch, passages })
+        Ok(Ok(Written { id: document.id.clone(), outcome, epoch: self.epoch, passages }))
     }
 
-    fn delete(&mut self, id: &DocumentId) -> rusqlite::Result<Option<Written>> {
-        let Some(current) = self.current(id)? else { return Ok(None) };
+    fn delete(&mut self, id: &DocumentId, by: &Audience) -> Done {
+        // Who may not read it is told what they would be told if it did not exist.
+        let current = self.current(id)?.filter(|current| by.may_read(&current.attributes.audience));
+        let Some(current) = current else { return Ok(Err(CorpusError::DocumentNotFound)) };
         self.epoch = self.epoch.next();
         let removed = self.supersede(current)?;
         self.log("delete", id, removed, (0, 0))?;
-        Ok(Some(Written { id: id.clone(), outcome: Outcome::Deleted, epoch: self.epoch, passages: 0 }))
+        Ok(Ok(Written { id: id.clone(), outcome: Outcome::Deleted, epoch: self.epoch, passages: 0 }))
     }
 
     fn current(&self, id: &DocumentId) -> rusqlite::Result<Option<Current>> {

@@ -38,6 +38,9 @@ pub enum CorpusError {
     StorageFull { file: PathBuf },
     #[error("cannot use {}: {reason}; {advice}", file.display())]
     Storage { file: PathBuf, reason: String, advice: &'static str },
+    /// It could not be opened at start; the log says why.
+    #[error("the corpus could not be opened")]
+    Shut,
     /// The process is shutting down.
     #[error("the corpus is closed")]
     Closed,

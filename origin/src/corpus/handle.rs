@@ -11,7 +11,7 @@ use perigee_shared::search::{Search, SearchMode};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::Change;
+use super::commit::{Change, What};
 use super::core::Core;
 use super::error::CorpusError;
 use super::prepare::{self, Preparer};
@@ -54,7 +54,7 @@ impl Corpus {
     /// The share of requests that reuse across wordings may answer wrongly; `None`: the server's own.
     #[must_use]
     pub fn reuse_tolerance(&self) -> Option<Tolerance> {
-        self.core.reuse_tolerance
+        self.core.reuse_tolerance()
     }
 
     /// The epoch that searches see.
@@ -72,6 +72,7 @@ impl Corpus {
             documents: size.documents,
             passages: size.passages,
             created_at: self.core.created_at.clone(),
+            reuse_tolerance: self.reuse_tolerance(),
         }
     }
 
@@ -88,20 +89,7 @@ impl Corpus {
     /// The document is refused, or could not be written. After [`CorpusError::StorageFull`] it may have been
     /// written all the same; putting it again tells.
     pub async fn put(&self, id: DocumentId, document: NewDocument) -> Result<Written, CorpusError> {
-        prepare::check(&document)?;
-        // Bounds the memory of documents that are being read and embedded.
-        let _turn = self.preparing.acquire().await.map_err(|_| CorpusError::Closed)?;
-        let content_hash = document.content_hash();
-        let (corpus, name) = (self.core.id, id.clone());
-        let current = self.read(move |connection| rows::current(connection, corpus, &name)).await?;
-        if let Some((hash, epoch, passages)) = current
-            && hash == content_hash
-            && epoch <= self.epoch()
-        {
-            return Ok(Written { id, outcome: Outcome::Unchanged, epoch, passages });
-        }
-        let prepared = self.preparer.prepare(self.core.id, id, document, content_hash).await?;
-        self.change(Change::Put(Arc::new(prepared))).await
+        self.put_as(&Audience::Everything, id, document).await
     }
 
     /// Writes a document for a caller, who can't write over what they may not read.
@@ -114,17 +102,31 @@ impl Corpus {
         id: DocumentId,
         document: NewDocument,
     ) -> Result<Written, CorpusError> {
+        prepare::check(&document)?;
+        // Bounds the memory of documents that are being read and embedded.
+        let turn = Arc::clone(&self.preparing).acquire_owned().await.map_err(|_| CorpusError::Closed)?;
+        let turn = Arc::new(turn);
+        let content_hash = document.content_hash();
         let (corpus, name) = (self.core.id, id.clone());
-        let labels = self.read(move |connection| rows::labels(connection, corpus, &name)).await?;
-        if labels.is_some_and(|labels| !audience.may_read(&labels)) {
-            return Err(CorpusError::DocumentProtected);
+        let current = self.read(move |connection| rows::current(connection, corpus, &name)).await?;
+        if let Some(current) = current {
+            // Spares the work. What counts is what the writer finds, when it is this change's turn.
+            if !audience.may_read(&current.audience) {
+                return Err(CorpusError::DocumentProtected);
+            }
+            let rows::Current { content_hash: hash, epoch, passages, audience: _ } = current;
+            if hash == content_hash && epoch <= self.epoch() {
+                return Ok(Written { id, outcome: Outcome::Unchanged, epoch, passages });
+            }
         }
-        self.put(id, document).await
+        let prepared =
+            self.preparer.prepare(self.core.id, id, document, content_hash, Arc::clone(&turn)).await?;
+        self.change(What::Put(Arc::new(prepared)), audience.clone()).await
     }
 
     /// Writes a document that was read and embedded elsewhere.
     pub(crate) async fn put_prepared(&self, document: Prepared) -> Result<Written, CorpusError> {
-        self.change(Change::Put(Arc::new(document))).await
+        self.change(What::Put(Arc::new(document)), Audience::Everything).await
     }
 
     /// Deletes a document. When it answers, no search finds it any more.
@@ -132,12 +134,25 @@ impl Corpus {
     /// # Errors
     /// There is none of this id, or it could not be written.
     pub async fn delete_document(&self, id: &DocumentId) -> Result<Written, CorpusError> {
-        self.change(Change::Delete(id.clone())).await
+        self.delete_document_as(&Audience::Everything, id).await
     }
 
-    async fn change(&self, change: Change) -> Result<Written, CorpusError> {
+    /// Deletes a document for a caller.
+    ///
+    /// # Errors
+    /// As [`Self::delete_document`]: one that they may not read does not exist for them.
+    pub async fn delete_document_as(
+        &self,
+        audience: &Audience,
+        id: &DocumentId,
+    ) -> Result<Written, CorpusError> {
+        self.change(What::Delete(id.clone()), audience.clone()).await
+    }
+
+    pub(super) async fn change(&self, what: What, by: Audience) -> Result<Written, CorpusError> {
         let (reply, written) = oneshot::channel();
-        self.jobs.send(Job { change, reply }).await.map_err(|_| CorpusError::Closed)?;
+        let job = Job { change: Change { what, by }, reply };
+        self.jobs.send(job).await.map_err(|_| CorpusError::Closed)?;
         written.await.unwrap_or(Err(CorpusError::Closed))
     }
 

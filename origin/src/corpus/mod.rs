@@ -20,14 +20,14 @@ mod shift;
 mod version;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use perigee_shared::document::CorpusSummary;
 use perigee_shared::id::{CorpusName, TenantId};
 use perigee_shared::limits::CORPORA_PER_TENANT_MAX;
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -87,8 +87,10 @@ struct Shared {
     preparer: Preparer,
     origin: Origin,
     open: RwLock<HashMap<(TenantId, CorpusName), Opened>>,
-    /// Held while a corpus is created or deleted: one at a time.
-    changing: Mutex<()>,
+    /// Those that could not be opened at start.
+    shut: RwLock<HashSet<(TenantId, CorpusName)>>,
+    /// Held while a corpus is created, changed or deleted: one at a time.
+    changing: Arc<Mutex<()>>,
     preparing: Arc<Semaphore>,
     searching: Arc<Semaphore>,
     cache: RetrievalCache,
@@ -105,8 +107,11 @@ struct Opened {
 impl Corpora {
     /// Opens the data directory, catches every view up, and starts the writers.
     ///
+    /// A damaged view is rebuilt. A corpus whose views cannot be is logged and stays shut until the next start, and the
+    /// others are served.
+    ///
     /// # Errors
-    /// Another process has it, or the database cannot be used. A damaged view is no error: it is rebuilt.
+    /// Another process has it, or the database cannot be used.
     pub async fn open(options: OpenOptions) -> Result<Self, CorpusError> {
         let OpenOptions { data_dir, embedder, reader, on_progress } = options;
         let dir = data_dir.clone();
@@ -122,7 +127,8 @@ impl Corpora {
             database,
             origin,
             open: RwLock::default(),
-            changing: Mutex::default(),
+            shut: RwLock::default(),
+            changing: Arc::default(),
             preparing: Arc::new(Semaphore::new(PREPARING_MAX)),
             searching: Arc::new(Semaphore::new(SEARCHES_MAX)),
             cache: RetrievalCache::new(),
@@ -137,15 +143,29 @@ impl Corpora {
         })
         .await?;
         for row in rows {
-            let Shared { database, preparer, .. } = &*corpora.shared;
-            let (tenant, corpus) = (&row.tenant, &row.name);
-            let progress = |done, of| on_progress(Progress { tenant, corpus, done, of });
-            reembed::reembed(database, row.id, &preparer.embedder, &progress).await?;
-            let (this, on_progress) = (corpora.clone(), Arc::clone(&on_progress));
-            let core = blocking(move || this.open_corpus(row, &on_progress)).await?;
-            corpora.start(core);
+            let key = (row.tenant.clone(), row.name.clone());
+            match corpora.catch_up(row, &on_progress).await {
+                Ok(core) => drop(corpora.start(core)),
+                Err(error) => {
+                    tracing::error!(tenant = %key.0, corpus = %key.1, %error, "a corpus cannot be opened");
+                    corpora.shared.shut.write().unwrap_or_else(PoisonError::into_inner).insert(key);
+                }
+            }
         }
         Ok(corpora)
+    }
+
+    async fn catch_up(
+        &self,
+        row: CorpusRow,
+        on_progress: &Arc<dyn Fn(Progress<'_>) + Send + Sync>,
+    ) -> Result<Core, CorpusError> {
+        let Shared { database, preparer, .. } = &*self.shared;
+        let (tenant, corpus) = (&row.tenant, &row.name);
+        let progress = |done, of| on_progress(Progress { tenant, corpus, done, of });
+        reembed::reembed(database, row.id, &preparer.embedder, &progress).await?;
+        let (this, on_progress) = (self.clone(), Arc::clone(on_progress));
+        blocking(move || this.open_corpus(row, &on_progress)).await
     }
 
     /// Creates a corpus.
@@ -166,25 +186,58 @@ impl Corpora {
         name: &CorpusName,
         reuse_tolerance: Option<Tolerance>,
     ) -> Result<CorpusSummary, CorpusError> {
-        let _alone = self.shared.changing.lock().await;
         let (this, tenant, name) = (self.clone(), tenant.clone(), name.clone());
-        let core = blocking(move || {
-            let Shared { database, origin, .. } = &*this.shared;
-            let row = catalog::create(
-                database,
-                &tenant,
-                &name,
-                reuse_tolerance,
-                &origin.model,
-                CORPORA_PER_TENANT_MAX,
-            )?;
-            this.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))
+        to_its_end(async move {
+            let _alone = this.shared.changing.lock().await;
+            let corpora = this.clone();
+            let created = blocking(move || corpora.create_blocking(&tenant, &name, reuse_tolerance)).await;
+            if created.is_err() {
+                this.purge().await;
+            }
+            Ok(this.start(created?).summary())
         })
-        .await?;
-        Ok(self.start(core).summary())
+        .await
     }
 
-    /// The tenant's corpora, by name.
+    /// First its row, which nobody sees yet, then its views, and only then is it there. What fails in between is
+    /// cleared away as what is deleted is: at once, or at the next start.
+    fn create_blocking(
+        &self,
+        tenant: &TenantId,
+        name: &CorpusName,
+        reuse_tolerance: Option<Tolerance>,
+    ) -> Result<Core, CorpusError> {
+        let Shared { database, origin, .. } = &*self.shared;
+        let most = CORPORA_PER_TENANT_MAX;
+        let row = catalog::begin(database, tenant, name, reuse_tolerance, &origin.model, most)?;
+        let id = row.id;
+        let core = self.open_corpus(row, &(Arc::new(|_: Progress<'_>| ()) as Arc<_>))?;
+        catalog::show(database, id)?;
+        Ok(core)
+    }
+
+    /// Changes what a corpus tolerates of reuse across wordings; `None`: what the server does.
+    ///
+    /// # Errors
+    /// [`CorpusError::NotFound`], or it cannot be written: then nothing has changed.
+    pub async fn set_reuse_tolerance(
+        &self,
+        tenant: &TenantId,
+        name: &CorpusName,
+        tolerance: Option<Tolerance>,
+    ) -> Result<CorpusSummary, CorpusError> {
+        let alone = Arc::clone(&self.shared.changing).lock_owned().await;
+        let corpus = self.get(tenant, name)?;
+        blocking(move || {
+            // Held to the end of the work, even when nobody waits for it any more.
+            let _alone = alone;
+            corpus.core.set_reuse_tolerance(tolerance)?;
+            Ok(corpus.summary())
+        })
+        .await
+    }
+
+    /// The tenant's corpora that are open, by name.
     ///
     /// # Errors
     /// None today; a replica will have some.
@@ -201,37 +254,48 @@ impl Corpora {
     /// # Errors
     /// [`CorpusError::NotFound`], or it cannot be written.
     pub async fn delete(&self, tenant: &TenantId, name: &CorpusName) -> Result<(), CorpusError> {
-        let _alone = self.shared.changing.lock().await;
-        let corpus = self.get(tenant, name)?;
-        let this = self.clone();
-        let id = corpus.core.id;
-        blocking(move || catalog::mark_deleted(&this.shared.database, id)).await?;
-        let removed = {
-            let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
-            open.remove(&(tenant.clone(), name.clone()))
-        };
-        if let Some(Opened { stop, writer, .. }) = removed {
-            stop.cancel();
-            // It refuses the changes that still wait, and lets go of the views' files. It has nothing to tell.
-            let _ = writer.await;
-        }
-        // It is gone for everybody; what is left is room to be given back. A crash here is made good at start.
+        let (this, key) = (self.clone(), (tenant.clone(), name.clone()));
+        to_its_end(async move {
+            let _alone = this.shared.changing.lock().await;
+            let id = this.get(&key.0, &key.1)?.core.id;
+            let database = this.shared.database.clone();
+            blocking(move || catalog::mark_deleted(&database, id)).await?;
+            let removed = {
+                let mut open = this.shared.open.write().unwrap_or_else(PoisonError::into_inner);
+                open.remove(&key)
+            };
+            if let Some(Opened { stop, writer, .. }) = removed {
+                stop.cancel();
+                // It refuses the changes that still wait, and lets go of the views' files. It has nothing to tell.
+                let _ = writer.await;
+            }
+            // It is gone for everybody; what is left is room to be given back.
+            this.purge().await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Clears away corpora that are not there. What stays, after a crash too, is cleared away at the next start.
+    async fn purge(&self) {
         let this = self.clone();
         let purged = blocking(move || catalog::purge(&this.shared.database, &this.views_dir())).await;
         if let Err(error) = purged {
-            tracing::warn!(%tenant, corpus = %name, %error, "a deleted corpus's rows stay until the next start");
+            tracing::warn!(%error, "what is left of a corpus stays until the next start");
         }
-        Ok(())
     }
 
     /// A corpus of the tenant.
     ///
     /// # Errors
-    /// [`CorpusError::NotFound`].
+    /// [`CorpusError::NotFound`], or [`CorpusError::Shut`].
     pub fn get(&self, tenant: &TenantId, name: &CorpusName) -> Result<Arc<Corpus>, CorpusError> {
-        let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = open.get(&(tenant.clone(), name.clone())).ok_or(CorpusError::NotFound)?;
-        Ok(Arc::clone(&opened.corpus))
+        let key = (tenant.clone(), name.clone());
+        if let Some(opened) = self.shared.open.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(&opened.corpus));
+        }
+        let shut = self.shared.shut.read().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        Err(if shut { CorpusError::Shut } else { CorpusError::NotFound })
     }
 
     /// Finishes the changes that wait, and saves the views. Changes that come later are refused.
@@ -264,13 +328,10 @@ impl Corpora {
         on_progress: &Arc<dyn Fn(Progress<'_>) + Send + Sync>,
     ) -> Result<Core, CorpusError> {
         let Shared { database, origin, .. } = &*self.shared;
-        let CorpusRow { id, tenant, name, created_at, reuse_tolerance } = row;
-        let folder = Folder::new(&self.views_dir(), id);
-        let progress = |done, of| on_progress(Progress { tenant: &tenant, corpus: &name, done, of });
-        let views = catch_up::open_views(database, id, &folder, origin.clone(), &progress)?;
-        let (shifts, _) = broadcast::channel(shift::SHIFTS_MAX);
-        let core =
-            Core { id, tenant, name, created_at, reuse_tolerance, database: database.clone(), views, shifts };
+        let folder = Folder::new(&self.views_dir(), row.id);
+        let progress = |done, of| on_progress(Progress { tenant: &row.tenant, corpus: &row.name, done, of });
+        let views = catch_up::open_views(database, row.id, &folder, origin.clone(), &progress)?;
+        let core = Core::new(row, database.clone(), views);
         core.report();
         Ok(core)
     }
@@ -295,6 +356,13 @@ impl Corpora {
         self.shared.open.write().unwrap_or_else(PoisonError::into_inner).insert(key, opened);
         corpus
     }
+}
+
+/// Runs a change of several steps that must not be left half done: it goes on when whoever asked for it has gone.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, CorpusError>> + Send + 'static,
+) -> Result<T, CorpusError> {
+    tokio::spawn(change).await.unwrap_or(Err(CorpusError::Closed))
 }
 
 /// Runs blocking work off the runtime's threads.

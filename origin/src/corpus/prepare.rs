@@ -1,14 +1,17 @@
 //! From a caller's document to one that can be logged: read, split, embedded. Nothing is written here.
 
+use std::sync::Arc;
+
 use perigee_shared::document::check_attributes;
 use perigee_shared::id::{ContentHash, DocumentId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::database::Database;
 use super::error::CorpusError;
 use super::rows;
 use super::version::{Attributes, NewDocument, Prepared, PreparedPassage, passage_hash};
 use crate::embed::{EmbedError, Embedder};
-use crate::extract::Reader;
+use crate::extract::{Extracted, Reader};
 use crate::retrieve::QuantizedVector;
 use crate::split::{Piece, Splitter, embedding_text};
 
@@ -22,7 +25,7 @@ pub(crate) struct Preparer {
 }
 
 /// A document that was read and split; `vectors` has gaps where the model must be asked.
-struct Read {
+pub(super) struct Read {
     title: String,
     /// Whether the title is only the id, which says nothing to the model.
     untitled: bool,
@@ -34,26 +37,19 @@ struct Read {
 
 impl Preparer {
     /// Reads, splits and embeds a document for `corpus`. Passages that the corpus has already are not embedded
-    /// again: an edit of one paragraph costs one passage.
+    /// again: an edit of one paragraph costs one passage. The turn is held as long as anything works on it, also when
+    /// nobody waits any more: a thread that splits a document cannot be stopped.
     pub(crate) async fn prepare(
         &self,
         corpus: i64,
         id: DocumentId,
         document: NewDocument,
         content_hash: ContentHash,
+        turn: Arc<OwnedSemaphorePermit>,
     ) -> Result<Prepared, CorpusError> {
         let NewDocument { title, url, format, content, metadata, audience } = document;
         let extracted = self.reader.read(format, content).await?;
-        let this = self.clone();
-        let fallback = id.clone();
-        let read = super::blocking(move || {
-            let pieces = this.splitter.split(&extracted)?;
-            let named = title.or(extracted.title);
-            let untitled = named.is_none();
-            let title = named.unwrap_or_else(|| fallback.to_string());
-            this.read(corpus, (title, untitled), extracted.text, pieces)
-        })
-        .await?;
+        let read = self.split(corpus, title, id.clone(), extracted, turn).await?;
         let Read { title, untitled, text, chars, pieces, vectors } = read;
         let context = if untitled { "" } else { title.as_str() };
         let missing = pieces.iter().zip(&vectors).filter(|(_, vector)| vector.is_none());
@@ -75,6 +71,26 @@ impl Preparer {
         }
         let attributes = Attributes { metadata, audience, chars };
         Ok(Prepared { id, title, url, format, text, attributes, content_hash, passages })
+    }
+
+    pub(super) async fn split(
+        &self,
+        corpus: i64,
+        title: Option<String>,
+        id: DocumentId,
+        extracted: Extracted,
+        turn: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Read, CorpusError> {
+        let this = self.clone();
+        super::blocking(move || {
+            let _turn = turn;
+            let pieces = this.splitter.split(&extracted)?;
+            let named = title.or(extracted.title);
+            let untitled = named.is_none();
+            let title = named.unwrap_or_else(|| id.to_string());
+            this.read(corpus, (title, untitled), extracted.text, pieces)
+        })
+        .await
     }
 
     fn read(

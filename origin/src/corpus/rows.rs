@@ -144,34 +144,33 @@ pub(crate) fn documents_after(
     Ok(page)
 }
 
-/// The current version's content hash, epoch and number of passages.
+/// The current version, as far as a write must know it.
+pub(crate) struct Current {
+    pub(crate) content_hash: ContentHash,
+    pub(crate) epoch: Epoch,
+    pub(crate) passages: usize,
+    pub(crate) audience: Vec<Label>,
+}
+
+/// A document's current version.
 pub(crate) fn current(
     connection: &Connection,
     corpus: i64,
     id: &DocumentId,
-) -> rusqlite::Result<Option<(ContentHash, Epoch, usize)>> {
+) -> rusqlite::Result<Option<Current>> {
     connection
         .prepare_cached(
-            "SELECT content_hash, epoch, passage_count FROM documents
+            "SELECT content_hash, epoch, passage_count, audience FROM documents
              WHERE corpus = ?1 AND id = ?2 AND superseded IS NULL",
         )?
         .query_row(params![corpus, id.as_str()], |row| {
-            Ok((content_hash(row, 0)?, Epoch::new(row.get(1)?), row.get(2)?))
+            Ok(Current {
+                content_hash: content_hash(row, 0)?,
+                epoch: Epoch::new(row.get(1)?),
+                passages: row.get(2)?,
+                audience: json(row, 3)?,
+            })
         })
-        .optional()
-}
-
-/// The current version's labels.
-pub(crate) fn labels(
-    connection: &Connection,
-    corpus: i64,
-    id: &DocumentId,
-) -> rusqlite::Result<Option<Vec<Label>>> {
-    connection
-        .prepare_cached(
-            "SELECT audience FROM documents WHERE corpus = ?1 AND id = ?2 AND superseded IS NULL",
-        )?
-        .query_row(params![corpus, id.as_str()], |row| json(row, 0))
         .optional()
 }
 

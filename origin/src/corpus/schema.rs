@@ -100,11 +100,14 @@ CREATE TABLE passages (
 CREATE INDEX passages_by_hash ON passages (corpus, hash);
 ";
 
-/// Brings the tables to the version that this program knows.
-pub(crate) fn migrate(connection: &Connection, file: &Path) -> Result<(), CorpusError> {
-    let wrong = |error: rusqlite::Error| CorpusError::database(file, &error);
-    let version: usize =
-        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(wrong)?;
+/// The tables' version.
+///
+/// # Errors
+/// It is newer than this program knows, or cannot be read.
+pub(crate) fn version(connection: &Connection, file: &Path) -> Result<usize, CorpusError> {
+    let version: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|error| CorpusError::database(file, &error))?;
     if version > MIGRATIONS.len() {
         return Err(CorpusError::Storage {
             file: file.to_path_buf(),
@@ -112,6 +115,13 @@ pub(crate) fn migrate(connection: &Connection, file: &Path) -> Result<(), Corpus
             advice: "start the newer perigee that wrote it, or restore an older backup",
         });
     }
+    Ok(version)
+}
+
+/// Brings the tables to the version that this program knows.
+pub(crate) fn migrate(connection: &Connection, file: &Path) -> Result<(), CorpusError> {
+    let wrong = |error: rusqlite::Error| CorpusError::database(file, &error);
+    let version = version(connection, file)?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let to = step + 1;
         connection

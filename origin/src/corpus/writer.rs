@@ -8,7 +8,7 @@ use perigee_shared::document::Written;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{self, Change, Committed};
+use super::commit::{self, Change, Committed, What};
 use super::error::CorpusError;
 use super::{catch_up, core::Core};
 
@@ -71,9 +71,9 @@ pub(crate) async fn run(core: Arc<Core>, mut jobs: mpsc::Receiver<Job>, stop: Ca
 /// The first change and all that wait behind it, up to a commit's size.
 fn take(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let mut taken = vec![first];
-    let size = |job: &Job| match &job.change {
-        Change::Put(document) => document.passages.len(),
-        Change::Delete(_) => 1,
+    let size = |job: &Job| match &job.change.what {
+        What::Put(document) => document.passages.len(),
+        What::Delete(_) => 1,
     };
     let mut passages = taken.iter().map(size).sum::<usize>();
     while passages < PASSAGES_PER_COMMIT

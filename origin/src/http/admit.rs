@@ -1,9 +1,10 @@
 //! Who may be served: requests signed by an edge, and the operator. Everybody else is told 401 and no more.
+//!
+//! The head alone decides. Who is not let in takes no place, and of their body nothing is kept.
 
 use std::marker::PhantomData;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -11,8 +12,8 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use perigee_shared::caller::{Audience, Caller, CorpusScope, Scope};
-use perigee_shared::header::{AUDIENCE, CALLER, SIGNATURE, TENANT};
-use perigee_shared::id::{Label, TenantId};
+use perigee_shared::header::{AUDIENCE, BODY_SHA256, CALLER, SIGNATURE, TENANT};
+use perigee_shared::id::{ContentHash, Label, TenantId};
 use perigee_shared::limits::LABELS_MAX;
 use perigee_shared::problem::ProblemKind;
 use perigee_shared::signature::{self, InvalidSignature, Signed};
@@ -33,56 +34,38 @@ pub struct Credentials {
     pub operator_token: Option<Secret>,
 }
 
-/// How a route takes its body.
+/// Who sends a request's body, as its head proves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BodyRule {
-    pub(super) bytes_max: usize,
-    pub(super) within: Duration,
-    /// The operator's body is handed on unread. An edge's never is: the signature covers it.
-    pub(super) operator_streams: bool,
+pub(super) enum Sender {
+    Operator,
+    /// An edge, which signed that the body has this hash.
+    Edge(ContentHash),
 }
 
-/// Lets a request through with its caller beside it and, but for streams, its body read.
-pub(super) async fn admit(
-    State((app, rule)): State<(App, BodyRule)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let admitted = match authenticate(app.credentials(), rule, request).await {
+/// Lets a request through with its caller and its [`Sender`] beside it.
+pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let (caller, sender) = match authenticate(app.credentials(), &request) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => {
+            let (head, body) = request.into_parts();
+            body::let_finish(&head.headers, body.into_data_stream()).await;
+            return refused.into_response();
+        }
     };
-    let tenant = admitted.extensions().get::<Caller>().map(|caller| caller.tenant.clone());
-    let mut response = next.run(admitted).await;
-    if let Some(tenant) = tenant {
-        response.extensions_mut().insert(tenant);
-    }
+    let tenant = caller.tenant.clone();
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(sender);
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(tenant);
     response
 }
 
-async fn authenticate(
-    credentials: &Credentials,
-    rule: BodyRule,
-    request: Request,
-) -> Result<Request, Refused> {
-    let (mut parts, body) = request.into_parts();
-    let operator = match parts.headers.get(SIGNATURE) {
-        Some(_) => None,
-        None => Some(operator(credentials, &parts.headers)?),
-    };
-    let (caller, body) = match operator {
-        Some(caller) if rule.operator_streams => (caller, body),
-        operator => {
-            let bytes = body::read(&parts.headers, body, rule.bytes_max, rule.within).await?;
-            let caller = match operator {
-                Some(caller) => caller,
-                None => signed_caller(credentials, &parts, &bytes, unix_now_s())?,
-            };
-            (caller, Body::from(bytes))
-        }
-    };
-    parts.extensions.insert(caller);
-    Ok(Request::from_parts(parts, body))
+fn authenticate(credentials: &Credentials, request: &Request) -> Result<(Caller, Sender), Refused> {
+    if request.headers().contains_key(SIGNATURE) {
+        signed_caller(credentials, request, unix_now_s())
+    } else {
+        Ok((operator(credentials, request.headers())?, Sender::Operator))
+    }
 }
 
 fn operator(credentials: &Credentials, headers: &HeaderMap) -> Result<Caller, Refused> {
@@ -108,27 +91,29 @@ fn audience(headers: &HeaderMap) -> Result<Audience, Refused> {
 
 fn signed_caller(
     credentials: &Credentials,
-    parts: &Parts,
-    body: &[u8],
+    request: &Request,
     now_s: u64,
-) -> Result<Caller, Refused> {
-    let signature = header(&parts.headers, SIGNATURE).unwrap_or_default();
-    let caller =
-        header(&parts.headers, CALLER).ok_or_else(|| unsigned().because(InvalidSignature::Malformed))?;
-    let body_sha256: [u8; 32] = Sha256::digest(body).into();
-    let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let signed = Signed { method: parts.method.as_str(), path_and_query, body_sha256: &body_sha256, caller };
+) -> Result<(Caller, Sender), Refused> {
+    let signature = header(request.headers(), SIGNATURE).unwrap_or_default();
+    let malformed = || unsigned().because(InvalidSignature::Malformed);
+    let caller = header(request.headers(), CALLER).ok_or_else(malformed)?;
+    let body = header(request.headers(), BODY_SHA256).ok_or_else(malformed)?;
+    let body = ContentHash::try_from(body.to_owned()).map_err(|_| malformed())?;
+    let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let method = request.method().as_str();
+    let signed = Signed { method, path_and_query, body_sha256: body.as_bytes(), caller };
     signature::verify(&credentials.edge_secrets, signed, signature, now_s)
         .map_err(|error| unsigned().because(error))?;
     // Signed and yet unreadable: an edge of another version.
-    serde_json::from_str(caller).map_err(|error| unsigned().because(error))
+    let caller = serde_json::from_str(caller).map_err(|error| unsigned().because(error))?;
+    Ok((caller, Sender::Edge(body)))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn unsigned() -> Refused {
+pub(super) fn unsigned() -> Refused {
     Refused::new(ProblemKind::Unsigned, "the signature or token is missing, wrong or out of its time")
 }
 

@@ -1,12 +1,10 @@
-//! `/v1/corpora`: creating, listing, showing and deleting.
+//! `/v1/corpora`: creating, listing, showing, changing and deleting.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use perigee_shared::document::CorpusSummary;
-use perigee_shared::id::CorpusName;
-use serde::Deserialize;
+use perigee_shared::document::{ChangeCorpus, CorpusSummary, CreateCorpus};
 use serde_json::json;
 
 use super::App;
@@ -15,17 +13,6 @@ use super::error::Refused;
 use super::json::JsonBody;
 use super::opened::{Opened, corpus_not_found};
 use super::reply::at_epoch;
-use crate::paraphrase::Tolerance;
-
-/// `POST /v1/corpora`: the body.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CreateCorpus {
-    name: CorpusName,
-    /// The share of requests that reuse across wordings may answer wrongly; absent: the server's own, 0: no reuse.
-    #[serde(default)]
-    reuse_tolerance: Option<Tolerance>,
-}
 
 /// `POST /v1/corpora`: creates a corpus.
 ///
@@ -60,6 +47,20 @@ pub(super) async fn list(State(app): State<App>, admitted: Admitted<Read>) -> Re
 /// 404 no such corpus for this caller.
 pub(super) async fn show(opened: Opened<Read>) -> Result<Response, Refused> {
     let summary = opened.corpus.summary();
+    Ok(at_epoch(summary.epoch, Json(summary)))
+}
+
+/// `PATCH /v1/corpora/{corpus}`: changes what it tolerates of reuse across wordings.
+///
+/// # Errors
+/// 400 no tolerance; 404 no such corpus for this caller.
+pub(super) async fn change(
+    State(app): State<App>,
+    opened: Opened<Write>,
+    JsonBody(ChangeCorpus { reuse_tolerance }): JsonBody<ChangeCorpus>,
+) -> Result<Response, Refused> {
+    let corpora = &app.services()?.corpora;
+    let summary = corpora.set_reuse_tolerance(&opened.caller.tenant, &opened.name, reuse_tolerance).await?;
     Ok(at_epoch(summary.epoch, Json(summary)))
 }
 

@@ -131,6 +131,9 @@ impl From<CorpusError> for Refused {
             CorpusError::Unsplittable(reason) => (Kind::UnreadableDocument, reason.to_string()),
             CorpusError::StorageFull { .. } => (Kind::StorageFull, "there is no room to write".to_owned()),
             CorpusError::Storage { .. } => (Kind::Internal, "the storage failed".to_owned()),
+            CorpusError::Shut => {
+                (Kind::NotReady, "the corpus could not be opened; the server's log says why".to_owned())
+            }
             CorpusError::Closed => (Kind::NotReady, "the server is shutting down".to_owned()),
         };
         Self::new(kind, detail).because(error)

@@ -2,15 +2,15 @@
 
 pub mod server;
 
-mod body;
 mod observe;
 mod trace;
 
 pub mod error;
 
+pub mod admit;
 pub mod limit;
 
-pub mod admit;
+mod body;
 pub mod deadline;
 
 mod json;
@@ -46,9 +46,10 @@ use perigee_shared::limits::{QUESTION_BODY_BYTES_MAX, UPLOAD_BODY_BYTES_MAX};
 use perigee_shared::problem::ProblemKind;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use self::admit::{BodyRule, Credentials, admit};
+use self::admit::{Credentials, admit};
+use self::body::BodyRule;
 use self::error::Refused;
-use self::limit::{Slots, bounded};
+use self::limit::{Room, Slots, bounded};
 use self::phase::{Phase, Phases};
 use crate::answer::Answers;
 use crate::config::Limits;
@@ -124,26 +125,45 @@ impl App {
 
 /// All routes with all that surrounds them.
 pub fn router(app: App) -> Router {
-    let Limits { concurrent_requests, queued_requests, queue_wait, question_timeout, upload_timeout, .. } =
-        *app.limits();
+    let Limits {
+        concurrent_requests,
+        queued_requests,
+        queue_wait,
+        question_timeout,
+        question_bytes,
+        upload_timeout,
+        upload_bytes,
+        ..
+    } = *app.limits();
     let slots = Slots::new(concurrent_requests, queued_requests, queue_wait);
     // An edge waits here while it streams from there: had both the same places, streams would starve.
     let waits = Slots::new(concurrent_requests, 0, Duration::ZERO);
-    let question =
-        BodyRule { bytes_max: QUESTION_BODY_BYTES_MAX, within: question_timeout, operator_streams: false };
-    let upload = BodyRule { bytes_max: UPLOAD_BODY_BYTES_MAX, within: upload_timeout, ..question };
-    let batch = BodyRule { operator_streams: true, ..upload };
-    // Outermost last: a place first, then whoever asks, with the body that they signed.
-    let guard = |routes: Router<App>, rule: BodyRule, slots: &Slots| {
+    let question = BodyRule {
+        bytes_max: QUESTION_BODY_BYTES_MAX,
+        within: question_timeout,
+        room: Room::new(question_bytes, queue_wait),
+        operator_streams: false,
+    };
+    // Room of their own: however much is uploaded, questions find theirs.
+    let upload = BodyRule {
+        bytes_max: UPLOAD_BODY_BYTES_MAX,
+        within: upload_timeout,
+        room: Room::new(upload_bytes, queue_wait),
+        operator_streams: false,
+    };
+    let batch = BodyRule { operator_streams: true, ..upload.clone() };
+    // Outermost last: who asks, by the head alone; a place for them; only then what they send.
+    let guard = |routes: Router<App>, rule: &BodyRule, slots: &Slots| {
         routes
-            .route_layer(from_fn_with_state((app.clone(), rule), admit))
+            .route_layer(from_fn_with_state(rule.clone(), body::take))
             .route_layer(from_fn_with_state(slots.clone(), bounded))
+            .route_layer(from_fn_with_state(app.clone(), admit))
     };
     Router::new()
-        .merge(guard(asking(), question, &slots))
-        .merge(guard(writing(), upload, &slots))
-        .merge(guard(batching(), batch, &slots))
-        .merge(guard(waiting(), question, &waits))
+        .merge(guard(asking(), &question, &slots))
+        .merge(guard(writing(), &upload, &slots))
+        .merge(guard(batching(), &batch, &slots))
+        .merge(guard(waiting(), &question, &waits))
         .merge(watching())
         .fallback(error::route_not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -167,7 +187,7 @@ fn asking() -> Router<App> {
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/models", get(models::list))
         .route("/v1/corpora", get(corpora::list).post(corpora::create))
-        .route("/v1/corpora/{corpus}", get(corpora::show).delete(corpora::delete))
+        .route("/v1/corpora/{corpus}", get(corpora::show).patch(corpora::change).delete(corpora::delete))
         .route("/v1/corpora/{corpus}/epoch", get(corpora::epoch))
         .route("/v1/corpora/{corpus}/answer-index", get(answer_index::show))
         .route("/v1/corpora/{corpus}/search", post(search::search))

@@ -30,7 +30,7 @@ pub(super) async fn list(
 }
 
 fn shown(resting: &RestingAnswer) -> Value {
-    let RestingAnswer { key, answer, question } = resting;
+    let RestingAnswer { key, answer, uses, question } = resting;
     let audience = question.as_ref().map(|question| match &question.audience {
         Audience::Everything => json!("everything"),
         Audience::Labels(labels) => json!(labels),
@@ -39,6 +39,7 @@ fn shown(resting: &RestingAnswer) -> Value {
         "key": key.to_string(),
         "id": answer.id,
         "epoch": answer.epoch,
+        "uses": uses,
         "audience": audience,
         "request": question.as_ref().map(request),
     })

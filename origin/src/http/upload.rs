@@ -22,8 +22,8 @@ use super::reply::at_epoch;
 use crate::corpus::{Corpus, NewDocument};
 use crate::extract::{JsonLine, JsonLineError, is_json_lines, json_lines, sniff};
 
-/// Lines of a JSONL file; each has a result that is kept until the last one is written.
-const LINES_MAX: usize = 10_000;
+/// Documents of one form, files and lines of JSONL files; each has a result that is kept until the last one is written.
+const DOCUMENTS_MAX: usize = 10_000;
 
 /// Lines under way at one time.
 const LINES_IN_FLIGHT: usize = 8;
@@ -49,7 +49,14 @@ pub(super) async fn upload(
     while let Some(field) = form.next_field().await.map_err(broken_form)? {
         match field.file_name().map(str::to_owned) {
             None => attributes.read(field).await?,
-            Some(name) => results.extend(write_file(&opened, &attributes, &name, field).await?),
+            Some(name) if results.len() >= DOCUMENTS_MAX => {
+                results.push(result(&name, Err(too_many())));
+                break;
+            }
+            Some(name) => {
+                let most = DOCUMENTS_MAX - results.len();
+                results.extend(write_file(&opened, &attributes, &name, field, most).await?);
+            }
         }
     }
     reply(&opened.corpus, results)
@@ -108,15 +115,21 @@ impl Attributes {
     }
 }
 
+/// The result of a file, or those of its lines if there are at most so many.
 async fn write_file(
     opened: &Opened<Write>,
     attributes: &Attributes,
     name: &str,
     field: Field<'_>,
+    most: usize,
 ) -> Result<Vec<WriteResult>, Refused> {
     let content_type = field.content_type().map(str::to_owned);
     let content = field.bytes().await.map_err(broken_form)?;
     if is_json_lines(name, content_type.as_deref()) {
+        let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        if lines.count() > most {
+            return Ok(vec![result(name, Err(too_many()))]);
+        }
         return Ok(write_lines(opened, attributes, name, &content).await);
     }
     let written = async {
@@ -138,10 +151,6 @@ async fn write_lines(
     name: &str,
     content: &[u8],
 ) -> Vec<WriteResult> {
-    if memchr::memchr_iter(b'\n', content).count() >= LINES_MAX {
-        let detail = format!("a JSONL file may have at most {LINES_MAX} lines; documents:batch takes more");
-        return vec![result(name, Err(Refused::new(ProblemKind::TooLarge, detail)))];
-    }
     let write = async |line: Result<JsonLine, JsonLineError>| {
         let (number, written) = match line {
             Ok(line) => (line.line, write_line(opened, attributes, line).await),
@@ -167,6 +176,13 @@ async fn write_line(
     document.metadata.extend(metadata);
     document.audience.extend(audience);
     opened.put(id, document).await
+}
+
+fn too_many() -> Refused {
+    let detail = format!(
+        "a form may have at most {DOCUMENTS_MAX} documents, lines of JSONL included; documents:batch takes more"
+    );
+    Refused::new(ProblemKind::TooLarge, detail)
 }
 
 fn result(name: &str, written: Result<Written, Refused>) -> WriteResult {

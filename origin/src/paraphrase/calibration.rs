@@ -4,10 +4,11 @@
 
 use std::sync::LazyLock;
 
+use perigee_shared::id::Similarity;
 use serde::{Deserialize, Serialize};
 
+use super::Tolerance;
 use super::features::Features;
-use super::tolerance::Tolerance;
 
 /// A chance in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
@@ -149,10 +150,12 @@ impl Calibration {
         self.step(tolerance).map(|step| Probability::new(step.probability)).filter(|asked| asked.get() < 1.0)
     }
 
-    /// The least cosine of static vectors at which the edge may reuse what the gate calls *same*.
+    /// The least cosine of static vectors at which the edge may reuse what the gate calls *same*; `None` where it may
+    /// reuse nothing.
     #[must_use]
-    pub fn edge_threshold(&self, tolerance: Tolerance) -> Option<f32> {
-        self.step(tolerance).map(|step| step.edge_similarity as f32).filter(|asked| *asked <= 1.0)
+    pub fn edge_threshold(&self, tolerance: Tolerance) -> Option<Similarity> {
+        let step = self.step(tolerance).filter(|step| step.edge_similarity <= 1.0);
+        step.map(|step| Similarity::new(step.edge_similarity as f32))
     }
 
     /// The mildest step that is not milder than the tolerance.
@@ -210,7 +213,30 @@ mod tests {
         assert!(asked(0.001) >= asked(0.01) && asked(0.01) >= asked(0.05));
     }
 
+    fn step(tolerance: f64, probability: f64, edge_similarity: f64) -> Step {
+        Step { tolerance: Tolerance::new(tolerance).unwrap(), probability, edge_similarity }
+    }
+
+    #[test]
+    fn a_tolerance_asks_an_edge_for_what_its_step_does_and_below_the_first_for_nothing() {
+        let steps = vec![step(0.001, 1.1, 1.1), step(0.01, 0.9, 0.95), step(0.05, 0.5, 0.8)];
+        let calibration = Calibration { steps, ..Calibration::bundled().clone() };
+        let asked = |share| calibration.edge_threshold(Tolerance::new(share).unwrap());
+        assert_eq!([0.0, 0.000_5, 0.001, 0.005].map(asked), [None; 4]);
+        assert_eq!([0.01, 0.04].map(asked), [Some(Similarity::new(0.95)); 2]);
+        assert_eq!(asked(0.05), Some(Similarity::new(0.8)));
+    }
+
     proptest! {
+        #[test]
+        fn a_stricter_tolerance_never_asks_an_edge_for_less(a in 0.0..=Tolerance::MAX, b in 0.0..=Tolerance::MAX) {
+            let asked = |share| {
+                let asked = Calibration::bundled().edge_threshold(Tolerance::new(share).unwrap());
+                asked.map_or(f32::INFINITY, Similarity::get)
+            };
+            prop_assert!(asked(a.min(b)) >= asked(a.max(b)));
+        }
+
         #[test]
         fn more_alike_is_never_less_sure(
             values in prop::array::uniform9(0.0..=1.0_f64),

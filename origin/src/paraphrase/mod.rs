@@ -7,7 +7,6 @@
 //! Finding candidates is the registry's business, serving is `answer`'s.
 
 mod features;
-mod tolerance;
 
 pub mod calibration;
 mod training;
@@ -16,18 +15,20 @@ pub mod compare;
 mod interval;
 mod watch;
 
-mod asking;
+pub mod asking;
 pub mod replay;
 pub mod trial;
 
+use perigee_shared::answer::Answer;
 use perigee_shared::gate::{Alignment, Doubt, Reading, Verdict, align};
 use perigee_shared::id::Similarity;
+pub use perigee_shared::tolerance::Tolerance;
 use serde::{Deserialize, Serialize};
 
 pub use self::calibration::{Calibration, Probability};
+use self::compare::cited;
 pub use self::features::Features;
 pub use self::interval::Interval;
-pub use self::tolerance::{InvalidTolerance, Tolerance};
 pub use self::watch::{Mode, Watch};
 
 /// Candidates that are judged for one question. The right one is nearly always the nearest.
@@ -55,6 +56,17 @@ pub struct Support {
 impl Support {
     /// For questions without documents: nothing is known against it.
     pub const WHOLE: Self = Self { cited: true, overlap: 1.0 };
+
+    /// How much of the evidence of `stored` the question that got `asked` has, too.
+    #[must_use]
+    pub fn between(asked: &Answer, stored: &Answer) -> Self {
+        let (found, of) = (asked.evidence.passages(), stored.evidence.passages());
+        let common = of.iter().filter(|passage| found.contains(passage)).count();
+        Self {
+            cited: cited(stored).into_iter().all(|passage| found.contains(passage)),
+            overlap: common as f64 / of.len().max(1) as f64,
+        }
+    }
 }
 
 /// What a corpus allows now.
@@ -70,6 +82,12 @@ impl Terms {
     #[must_use]
     pub fn threshold(&self) -> Option<Probability> {
         Calibration::bundled().threshold(self.tolerance)
+    }
+
+    /// The similarity that edges must ask for; `None` where they may reuse nothing.
+    #[must_use]
+    pub fn edge_threshold(&self) -> Option<Similarity> {
+        Calibration::bundled().edge_threshold(self.tolerance)
     }
 }
 

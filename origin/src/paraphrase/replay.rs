@@ -14,10 +14,9 @@ use perigee_shared::id::{CorpusName, Similarity, TenantId};
 use perigee_shared::search::Search;
 use serde::{Deserialize, Serialize};
 
-use super::asking::question;
-use super::compare::{Label, cited, compare};
+use super::asking::{answer, question};
+use super::compare::{Label, compare};
 use super::{CANDIDATES_MAX, Calibration, Decision, Interval, Pair, Probability, Support, Tolerance, judge};
-use crate::answer::{rehearse, search_of};
 use crate::embed::Embedder;
 use crate::retrieve::Retrieved;
 
@@ -92,8 +91,7 @@ where
         let place = match places.get(&text) {
             Some(place) => *place,
             None => {
-                let found = retrieve(search_of(&asked)).await?;
-                let answer = rehearse(&asked, found, embedder).await?;
+                let answer = answer(&asked, embedder, &retrieve).await?;
                 let texts = answer.iter().map(|answer| answer.text.clone()).collect();
                 let answer_vector = embedder.passages(texts).await?.into_iter().next().unwrap_or_default();
                 let vector = embedder.query(&text).await?;
@@ -151,23 +149,13 @@ fn reused<'a>(asked: &Known, stored: &[&'a Known], threshold: Option<Probability
     near.sort_by(|a, b| b.1.total_cmp(&a.1));
     near.truncate(CANDIDATES_MAX);
     let judged = near.into_iter().filter_map(|(other, cosine)| {
-        let evidence = support(asked.answer.as_ref()?, other.answer.as_ref()?);
+        let evidence = Support::between(asked.answer.as_ref()?, other.answer.as_ref()?);
         let (asked, answered) = (&asked.reading, &other.reading);
         let pair = Pair { asked, answered, similarity: Similarity::new(cosine), evidence };
         let judgement = judge(pair, Calibration::bundled(), 0.0);
         (judgement.decide(threshold) == Decision::Reuse).then_some((other, judgement.probability.get()))
     });
     judged.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(other, _)| other)
-}
-
-fn support(asked: &Answer, other: &Answer) -> Support {
-    let found = asked.evidence.passages();
-    let of = other.evidence.passages();
-    let common = of.iter().filter(|passage| found.contains(passage)).count();
-    Support {
-        cited: cited(other).into_iter().all(|passage| found.contains(passage)),
-        overlap: common as f64 / of.len().max(1) as f64,
-    }
 }
 
 /// Whether the other's answer is right, as far as that is known.

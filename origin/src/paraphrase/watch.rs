@@ -2,9 +2,9 @@
 //!
 //! Pure arithmetic over what it is told: who checks an answer, and when, is `answer`'s business.
 
+use super::Tolerance;
 use super::calibration::Probability;
 use super::interval::Interval;
-use super::tolerance::Tolerance;
 
 /// How far a corpus's own traffic can move the log-odds. Down to where nothing is sure; up by little, as an error of
 /// the labels costs wrong answers there.

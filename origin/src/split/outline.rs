@@ -14,6 +14,8 @@ struct Heading {
     /// One past the white space that follows the heading.
     end: usize,
     level: u8,
+    /// The heading that this one stands under, as an index.
+    under: Option<usize>,
     title: String,
 }
 
@@ -30,13 +32,7 @@ impl Outline {
                         outline.boundaries.push(range.start);
                         if let Tag::Heading { level, .. } = tag {
                             let end = skip_white_space(text, range.end);
-                            let level = level as u8;
-                            outline.headings.push(Heading {
-                                start: range.start,
-                                end,
-                                level,
-                                title: String::new(),
-                            });
+                            outline.open(range.start, end, level as u8);
                             inside_heading = true;
                         }
                     }
@@ -57,6 +53,16 @@ impl Outline {
             }
         }
         outline
+    }
+
+    fn open(&mut self, start: usize, end: usize, level: u8) {
+        // Up from the last one: whatever is passed over is closed for good, so that all steps together are few.
+        let mut under = self.headings.len().checked_sub(1);
+        while let Some(heading) = under.and_then(|at| self.headings.get(at)).filter(|one| one.level >= level)
+        {
+            under = heading.under;
+        }
+        self.headings.push(Heading { start, end, level, under, title: String::new() });
     }
 
     /// Paragraphs only.
@@ -94,18 +100,13 @@ impl Outline {
             at = heading.end;
             last += 1;
         }
-        let mut level = u8::MAX;
         let mut path = Vec::new();
-        for heading in self.headings[..last].iter().rev() {
-            if heading.level < level {
-                level = heading.level;
-                if !heading.title.trim().is_empty() {
-                    path.push(heading.title.trim().to_owned());
-                }
+        let mut above = last.checked_sub(1);
+        while let Some(heading) = above.and_then(|at| self.headings.get(at)) {
+            if !heading.title.trim().is_empty() {
+                path.push(heading.title.trim().to_owned());
             }
-            if level == 1 {
-                break;
-            }
+            above = heading.under;
         }
         path.reverse();
         path
@@ -114,4 +115,41 @@ impl Outline {
 
 fn skip_white_space(text: &str, offset: usize) -> usize {
     text.get(offset..).map_or(offset, |rest| text.len() - rest.trim_start().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A heading stands under the nearest one before it of each lower level, as whoever reads upwards finds.
+        #[test]
+        fn a_path_is_what_is_found_by_reading_upwards(levels in prop::collection::vec(1_u8..=6, 0..40)) {
+            let line = |(number, level): (usize, &u8)| format!("{} h{number}\n\ntext\n\n", "#".repeat(usize::from(*level)));
+            let text: String = levels.iter().enumerate().map(line).collect();
+            let outline = Outline::of_markdown(&text);
+            prop_assert_eq!(outline.headings.len(), levels.len());
+            for (last, heading) in outline.headings.iter().enumerate() {
+                let mut path = Vec::new();
+                let mut lowest = u8::MAX;
+                for (number, level) in levels[..=last].iter().enumerate().rev() {
+                    if *level < lowest {
+                        path.insert(0, format!("h{number}"));
+                        lowest = *level;
+                    }
+                }
+                prop_assert_eq!(outline.path(heading.start, heading.end + 1), path);
+            }
+        }
+    }
+
+    #[test]
+    fn headings_without_end_are_each_looked_at_once() {
+        let text = "## a\n".repeat(200_000);
+        let outline = Outline::of_markdown(&text);
+        // Were those before it looked through for a higher one, this would be 2 * 10^10 steps.
+        assert!(outline.headings.iter().all(|heading| outline.path(heading.start, heading.end) == ["a"]));
+    }
 }

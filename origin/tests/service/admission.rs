@@ -1,9 +1,12 @@
 //! Who is served: edges that sign, and the operator.
 
 use perigee_origin::config::Limits;
-use perigee_shared::header::{CALLER, SIGNATURE};
+use perigee_shared::header::{BODY_SHA256, CALLER, SIGNATURE};
+use perigee_shared::limits::UPLOAD_BODY_BYTES_MAX;
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 use crate::stage::{Edge, NEW_SECRET, OLD_SECRET, Reply, Stage, chat, now_s};
 
@@ -56,36 +59,34 @@ async fn a_change_of_anything_that_was_signed_is_refused() {
     let stage = Stage::start().await;
     let edge = Edge::of("acme");
     let body = r#"{"name": "docs"}"#;
+    let evil = r#"{"name": "evil"}"#;
     let signed = || edge.request(stage.address, Method::POST, "/v1/corpora", body);
     let header = |request: reqwest::RequestBuilder, name: &str| {
         request.build().unwrap().headers()[name].to_str().unwrap().to_owned()
     };
     let signature = header(signed(), SIGNATURE);
+    let promised = header(signed(), BODY_SHA256);
 
-    let other_caller = edge.caller.replace("acme", "rival");
-    let other_body = stage.operator().anonymous();
+    let unsigned = stage.operator().anonymous();
+    // A request with these headers, of which the empty ones are left out.
+    let with = |path: &str, caller: &str, promised: &str| {
+        let headers = [(SIGNATURE, signature.as_str()), (CALLER, caller), (BODY_SHA256, promised)];
+        let request = unsigned.request(Method::POST, path);
+        headers
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .fold(request, |request, (name, value)| request.header(name, value))
+    };
+    let other_promise = header(edge.request(stage.address, Method::POST, "/v1/corpora", evil), BODY_SHA256);
     for (what, request) in [
-        ("body", signed().body(r#"{"name": "evil"}"#)),
-        (
-            "caller",
-            other_body
-                .request(Method::POST, "/v1/corpora")
-                .header(SIGNATURE, &signature)
-                .header(CALLER, &other_caller)
-                .body(body),
-        ),
-        (
-            "path",
-            other_body
-                .request(Method::POST, "/v1/corpora?x")
-                .header(SIGNATURE, &signature)
-                .header(CALLER, &edge.caller)
-                .body(body),
-        ),
-        (
-            "no caller",
-            other_body.request(Method::POST, "/v1/corpora").header(SIGNATURE, &signature).body(body),
-        ),
+        ("body", with("/v1/corpora", &edge.caller, &promised).body(evil)),
+        ("a part of the body", with("/v1/corpora", &edge.caller, &promised).body(&body[..body.len() - 1])),
+        ("body and its hash", with("/v1/corpora", &edge.caller, &other_promise).body(evil)),
+        ("no hash", with("/v1/corpora", &edge.caller, "").body(body)),
+        ("no hash that can be", with("/v1/corpora", &edge.caller, "00").body(body)),
+        ("caller", with("/v1/corpora", &edge.caller.replace("acme", "rival"), &promised).body(body)),
+        ("no caller", with("/v1/corpora", "", &promised).body(body)),
+        ("path", with("/v1/corpora?x", &edge.caller, &promised).body(body)),
         // A token beside a wrong signature does not help.
         (
             "operator",
@@ -95,6 +96,43 @@ async fn a_change_of_anything_that_was_signed_is_refused() {
         assert_eq!(Reply::read(request).await.status, 401, "{what}");
     }
     assert_eq!(Reply::read(signed()).await.status, 201);
+}
+
+/// The first line of the answer to the head of a request whose body is sent only if it is asked for.
+async fn answer_to_head(stage: &Stage, headers: &str) -> String {
+    let head = format!(
+        "POST /v1/corpora/docs/documents HTTP/1.1\r\nHost: x\r\n{headers}\
+         Content-Length: {UPLOAD_BODY_BYTES_MAX}\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let mut stream = BufReader::new(TcpStream::connect(stage.address).await.unwrap());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    stream.read_line(&mut line).await.unwrap();
+    line
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_who_is_not_let_in_no_body_is_read() {
+    let stage = Stage::start().await;
+    let other = Edge { secret: "another-secret-of-enough-characters-0", ..Edge::of("acme") };
+    let late = Edge { time_s: now_s() - 90, ..Edge::of("acme") };
+    let head_of = |edge: &Edge<'_>| {
+        let request = edge.request(stage.address, Method::POST, "/v1/corpora/docs/documents", "x");
+        let headers = request.build().unwrap().headers().clone();
+        let line = |name: &str| format!("{name}: {}\r\n", headers[name].to_str().unwrap());
+        [SIGNATURE, BODY_SHA256, CALLER].map(line).concat()
+    };
+    for (who, headers) in [
+        ("nobody", String::new()),
+        ("a signature that is none", "Perigee-Signature: x\r\n".to_owned()),
+        ("another secret", head_of(&other)),
+        ("too late", head_of(&late)),
+    ] {
+        let line = answer_to_head(&stage, &headers).await;
+        assert!(line.starts_with("HTTP/1.1 401"), "{who}: {line}");
+    }
+    let line = answer_to_head(&stage, &head_of(&Edge::of("acme"))).await;
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,6 +98,28 @@ async fn an_answer_is_certified_at_each_later_epoch_until_its_evidence_changes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_edge_gave_is_counted_for_its_tenant_and_a_report_that_is_none_is_passed_over() {
+    let stage = Stage::start().await;
+    let of = |tenant| stage.operator().with("perigee-tenant", tenant);
+    for tenant in ["acme", "other"] {
+        of(tenant).fill().await;
+        of(tenant).ask("docs", QUESTION).await;
+    }
+    let answer = ask(&of("acme"), QUESTION).await;
+    let uses = async |tenant| of(tenant).get(RESTING).await.json()["data"][0]["uses"].as_u64();
+    assert_eq!((uses("acme").await, uses("other").await), (Some(2), Some(1)));
+    let mark = hex::encode(AnswerMark::of(&answer).to_bytes());
+    for (report, sum) in
+        [(format!("{mark}.5-00000000.9"), 7), ("nonsense.-.x-".to_owned(), 7), (format!("{mark}.1"), 8)]
+    {
+        let path = format!("{INDEX}?uses={report}");
+        let told = Edge::of("acme").request(stage.address, Method::GET, &path, "").send().await.unwrap();
+        assert_eq!(told.status(), 200, "{report}");
+        assert_eq!((uses("acme").await, uses("other").await), (Some(sum), Some(1)), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_index_is_the_tenants_and_nobody_elses() {
     let stage = Stage::start().await;
     for tenant in ["acme", "other"] {

@@ -112,3 +112,52 @@ async fn a_question_past_its_deadline_is_a_504() {
     assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (504, Some("deadline_exceeded")));
     assert_eq!(operator.clone().with("perigee-deadline-ms", "soon").ask("docs", QUESTION).await.status, 400);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_an_answer_was_reused_is_told_to_who_manages_the_tenant_and_kept_from_others() {
+    let stage = Stage::start().await;
+    for tenant in ["acme", "globex"] {
+        stage.operator().with("perigee-tenant", tenant).fill().await;
+    }
+    let ask = async |tenant: &str, scopes: &[&str], question: &str| {
+        let caller =
+            json!({"tenant": tenant, "corpora": ["docs"], "audience": {"labels": []}, "scopes": scopes});
+        let edge = Edge { caller: caller.to_string(), ..Edge::of(tenant) };
+        let body = chat("docs", question).to_string();
+        let request = edge.request(stage.address, Method::POST, "/v1/chat/completions", &body);
+        Reply::read(request.header("perigee-explain", "1").header("cache-control", "no-store")).await
+    };
+    stage.operator().with("perigee-tenant", "acme").ask("docs", QUESTION).await;
+    // Kept for an audience of its own: a key's, and not the operator's.
+    let first = Edge::of("acme").request(
+        stage.address,
+        Method::POST,
+        "/v1/chat/completions",
+        &chat("docs", QUESTION).to_string(),
+    );
+    assert_eq!(first.send().await.unwrap().status(), 200);
+
+    let told = ask("acme", &["ask", "admin"], "how long does a refund take").await;
+    assert_eq!(told.header("cache-status"), "perigee-origin; hit; detail=paraphrase");
+    let why: Value = serde_json::from_str(told.header("perigee-explain")).unwrap();
+    assert_eq!((why["mode"].as_str(), why["tolerance"].as_f64()), (Some("open"), Some(0.01)));
+    let candidates = why["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 1, "of this audience alone: {why}");
+    let candidate = &candidates[0];
+    assert_eq!(
+        (&candidate["question"], &candidate["decision"], &candidate["gate"]),
+        (&json!(QUESTION), &json!("reuse"), &json!("same"))
+    );
+    assert!(candidate["probability"].as_f64() >= why["threshold"].as_f64(), "{why}");
+    assert_eq!(candidate["evidence"]["cited"], true);
+
+    let not_reused = ask("acme", &["ask", "admin"], "How long does a refund not take?").await;
+    let why: Value = serde_json::from_str(not_reused.header("perigee-explain")).unwrap();
+    assert_eq!(why["candidates"][0]["decision"], "gate", "{why}");
+    assert!(why["candidates"][0]["gate"].as_str().unwrap().starts_with("different: "), "{why}");
+
+    let stranger = ask("globex", &["ask", "admin"], QUESTION).await;
+    assert!(!stranger.header("perigee-explain").contains("refund"), "{stranger:?}");
+    let untold = ask("acme", &["ask", "search", "read", "write"], "how long does a refund take").await;
+    assert_eq!((untold.status, untold.headers.get("perigee-explain")), (200, None));
+}

@@ -117,7 +117,19 @@ async fn a_command_that_cannot_be_done_says_why() {
         assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
         assert!(ran.err.contains(said), "{arguments:?}: {}", ran.err);
     }
-    for command in ["serve", "ingest", "ask", "search", "corpora", "eval", "backup", "restore"] {
+    for command in [
+        "serve",
+        "ingest",
+        "ask",
+        "search",
+        "corpora",
+        "eval",
+        "replay",
+        "explain",
+        "calibrate",
+        "backup",
+        "restore",
+    ] {
         let help = run(&stage, &[command, "--help"]).await;
         assert_eq!(help.code, Some(0));
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
@@ -187,4 +199,114 @@ async fn a_purge_shows_what_it_looked_at_and_that_nothing_is_left() {
     assert!(ran.out.contains("no edge was looked at"), "{}", ran.out);
     let again = run(&stage, &[&purge[..], &["--yes"]].concat()).await;
     assert!(again.code == Some(0) && again.out.contains("there is no document refunds"), "{}", again.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corpus_is_made_changed_and_listed_with_what_it_tolerates() {
+    let stage = Stage::start().await;
+    assert_eq!(run(&stage, &["corpora", "create", "docs", "--reuse-tolerance", "0.005"]).await.code, Some(0));
+    let listed = async || run(&stage, &["corpora", "list"]).await.out;
+    assert!(listed().await.contains("0.5 %"), "{}", listed().await);
+    for (share, shown) in [("0", "0 %"), ("0.02", "2 %"), ("default", "default")] {
+        let ran = run(&stage, &["corpora", "set", "docs", "--reuse-tolerance", share]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(listed().await.contains(shown), "{}", listed().await);
+    }
+    let refused = run(&stage, &["corpora", "set", "docs", "--reuse-tolerance", "0.2"]).await;
+    assert!(refused.code == Some(2) && refused.err.contains("between 0 and 0.05"), "{}", refused.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_replayed_over_a_corpus_and_nobody_is_served() {
+    let stage = Stage::start().await;
+    let operator = stage.operator();
+    operator.fill().await;
+    let dir = TempDir::new().unwrap();
+    let refund = "How long does a refund take?";
+    let line = |question: &str, label: &str| format!("{}\n", json!({"question": question, "label": label}));
+    let log: String = [
+        line(refund, "refund"),
+        line(refund, "refund"),
+        line("how long does a refund take", "refund"),
+        line("When do parcels to Norway leave?", "parcels"),
+        // As if it meant something else: then it is answered wrongly.
+        line("when do parcels to norway leave", "norway"),
+    ]
+    .concat();
+    write(dir.path(), "log.jsonl", log);
+    let file = dir.path().join("log.jsonl");
+    let replay = ["replay", file.to_str().unwrap(), "--corpus", "docs"];
+    let ran = run(&stage, &[&replay[..], &["--json"]].concat()).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let outcomes: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    assert!(outcomes.is_sorted_by_key(|outcome| outcome["paraphrase"].as_u64()), "{outcomes:#?}");
+    let mildest = outcomes.last().unwrap();
+    for (what, count) in
+        [("questions", 5), ("exact", 1), ("paraphrase", 2), ("judged", 2), ("wrong", 1), ("refused", 0)]
+    {
+        assert_eq!(mildest[what], json!(count), "{what}: {mildest}");
+    }
+    let shares = ["low", "estimate", "high"].map(|bound| mildest["false_hits"][bound].as_f64().unwrap());
+    assert!(
+        shares[0] > 0.0 && shares[0] < 0.2 && (shares[1] - 0.2).abs() < 1e-9 && shares[2] < 0.4,
+        "{shares:?}"
+    );
+    let table = run(&stage, &replay).await;
+    assert!(
+        table.out.contains("| 5.0 % | 20.0 % | 40.0 % | 1 of 2 |") && table.out.contains("3 of 5"),
+        "{}",
+        table.out
+    );
+    // Nothing of it was answered, and so nothing is kept.
+    let resting = operator.get("/v1/corpora/docs/documents/refunds/answers").await.json();
+    assert_eq!(resting["looked_at"], 0);
+
+    write(dir.path(), "log.jsonl", format!("{}{{\"questions\": 1}}\n", line(refund, "refund")));
+    let ran = run(&stage, &replay).await;
+    assert!(ran.code == Some(1) && ran.err.contains("log.jsonl, line 2"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_questions_are_judged_by_their_words_and_by_the_evidence_where_there_is_a_corpus() {
+    let stage = Stage::start().await;
+    let operator = stage.operator();
+    operator.fill().await;
+    let refund = "How long does a refund take?";
+    let explain = async |asked: &str, answered: &str, more: &[&str]| {
+        let ran = run(&stage, &[&["explain", asked, answered, "--json"], more].concat()).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        serde_json::from_str::<Value>(&ran.out).unwrap()
+    };
+    let same = explain("how long does a refund take", refund, &[]).await;
+    assert_eq!((&same["decision"], &same["gate"]), (&json!("reuse"), &json!("same")));
+    let opposite = explain("How long does a refund not take?", refund, &[]).await;
+    assert_eq!(opposite["decision"], "gate");
+    let at_no_tolerance = explain("how long does a refund take", refund, &["--tolerance", "0"]).await;
+    assert_eq!(at_no_tolerance["decision"], "unsure");
+
+    let corpus = ["--corpus", "docs"];
+    let same = explain("how long does a refund take", refund, &corpus).await;
+    assert_eq!(
+        (&same["decision"], &same["evidence"]),
+        (&json!("reuse"), &json!({"cited": true, "overlap": 1.0}))
+    );
+    // Enough about refunds that the passages for the one are not all there is.
+    for number in 0..12 {
+        let path = format!("/v1/corpora/docs/documents/rule-{number}");
+        let content = format!(
+            "# Refund rule {number}\n\nRule {number}: a refund of kind {number} takes {number} working days.\n"
+        );
+        operator.put(&path, &json!({"content": content})).await;
+    }
+    let other = explain("When do parcels to Norway leave?", refund, &corpus).await;
+    assert_eq!(other["evidence"]["cited"], false, "{other}");
+    assert!(other["evidence"]["overlap"].as_f64().unwrap() < 1.0, "{other}");
+    let ran = run(&stage, &["explain", "how long does a refund take", refund, "--corpus", "docs"]).await;
+    assert!(
+        ran.out.contains("decision     reuse") && ran.out.contains("100 % of what it rests on"),
+        "{}",
+        ran.out
+    );
+    let nowhere = run(&stage, &["explain", refund, refund, "--corpus", "none"]).await;
+    assert!(nowhere.code == Some(1) && nowhere.err.contains("no such corpus"), "{}", nowhere.err);
 }

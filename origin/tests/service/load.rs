@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use perigee_origin::config::Limits;
+use perigee_shared::limits::UPLOAD_BODY_BYTES_MAX;
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::stage::{Stage, chat};
+use crate::stage::{Stage, TOKEN, chat};
 use crate::upstream::Scripted;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +37,8 @@ async fn who_finds_no_place_is_refused_at_once_and_health_is_still_told() {
         assert_eq!(operator.get(path).await.status, 200, "{path}");
     }
     assert!(operator.get("/metrics").await.body.contains("perigee_shed_total 2"));
+    // Who is not let in takes no place, and learns nothing of how busy it is.
+    assert_eq!(operator.clone().anonymous().get("/v1/corpora").await.status, 401);
 
     upstream.finish();
     while stream.next().await.is_some() {}
@@ -60,4 +65,38 @@ async fn a_client_that_leaves_mid_stream_gives_its_place_back() {
     upstream.finish();
     let next = operator.ask("docs", "How long does a refund take?").await;
     assert!(next.body.contains("five working days"), "{next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_would_take_too_much_memory_wait_outside_and_questions_are_answered() {
+    let limits = Limits {
+        upload_bytes: UPLOAD_BODY_BYTES_MAX,
+        queue_wait: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let stage = Stage::with(limits, None).await;
+    let operator = stage.operator();
+    operator.fill().await;
+    // One that never comes: what it says of its size is held for it as soon as it may be sent.
+    let head = format!(
+        "PUT /v1/corpora/docs/documents/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Length: {UPLOAD_BODY_BYTES_MAX}\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let mut large = TcpStream::connect(stage.address).await.unwrap();
+    large.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 12];
+    large.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
+
+    let small = json!({"content": "# Returns\n\nA return is free.\n"});
+    let refused = operator.put("/v1/corpora/docs/documents/returns", &small).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    assert_eq!(refused.json()["code"], "overloaded");
+    assert_eq!(operator.ask("docs", "How long does a refund take?").await.status, 200);
+    // What has no body needs no room.
+    assert_eq!(operator.get("/v1/corpora/docs/documents/refunds").await.status, 200);
+    drop(large);
+    let written = async || operator.put("/v1/corpora/docs/documents/returns", &small).await.status;
+    while written().await == 503 {}
+    assert_eq!(written().await, 200);
 }

@@ -20,6 +20,8 @@ mod command_line;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod corpora;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod draining;

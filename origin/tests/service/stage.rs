@@ -14,7 +14,7 @@ use perigee_origin::extract::Reader;
 use perigee_origin::http::admit::Credentials;
 use perigee_origin::http::{App, Services, server};
 use perigee_origin::telemetry;
-use perigee_shared::header::{CALLER, SIGNATURE};
+use perigee_shared::header::{BODY_SHA256, CALLER, SIGNATURE};
 use perigee_shared::signature::{Signed, sign};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
@@ -222,7 +222,11 @@ impl Edge<'_> {
         };
         let signature = sign(self.secret.as_bytes(), signed, self.time_s);
         let request = client().request(method, format!("http://{address}{path}"));
-        request.header(SIGNATURE, signature).header(CALLER, &self.caller).body(body.to_owned())
+        request
+            .header(SIGNATURE, signature)
+            .header(BODY_SHA256, hex::encode(body_sha256))
+            .header(CALLER, &self.caller)
+            .body(body.to_owned())
     }
 }
 

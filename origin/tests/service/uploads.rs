@@ -119,3 +119,25 @@ async fn fields_describe_the_files_after_them_and_lines_themselves() {
     let public = operator.clone().with("perigee-audience", "");
     assert_eq!(public.get(&format!("{PATH}/one")).await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_too_many_documents_is_refused_from_there_on() {
+    let stage = Stage::start().await;
+    let operator = stage.operator();
+    operator.fill().await;
+    // None of them can be read, so that nothing is written.
+    let form = (0..10_003).fold(Form::new(), |form, _| form.part("file", file("noise", "x")));
+    let reply = upload(&operator, form).await.json();
+    let results = reply["data"].as_array().unwrap();
+    assert_eq!(results.len(), 10_001);
+    assert_eq!(results[9_999]["error"]["code"], "unsupported_media_type");
+    assert_eq!(results[10_000]["error"]["code"], "too_large");
+
+    // Lines count as files do, in whatever file they come.
+    let lines = |count: usize| file("more.jsonl", "no document\n".repeat(count));
+    let form = Form::new().part("file", lines(6_000)).part("file", lines(4_001)).part("file", lines(3_999));
+    let reply = upload(&operator, form).await.json();
+    let results = reply["data"].as_array().unwrap();
+    assert_eq!(results.len(), 6_000 + 1 + 3_999);
+    assert_eq!(results[6_000]["error"]["code"], "too_large");
+}

@@ -6,7 +6,7 @@ use crate::answer::Answer;
 
 /// The start of a hash over an answer as its readers see it: what tells it from an older answer of the same question, from
 /// one whose citations point elsewhere by now, and from one of a corpus that had the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnswerMark([u8; 4]);
 
 impl AnswerMark {

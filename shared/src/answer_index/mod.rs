@@ -10,6 +10,7 @@ mod delta;
 mod mark;
 mod scan;
 mod snapshot;
+mod uses;
 
 use crate::cache_key::{CacheKey, ContextTag};
 use crate::gate::SIGNATURE_BYTES;
@@ -19,6 +20,7 @@ use crate::static_model::{DIMENSIONS, ModelId, StaticVector};
 pub use self::mark::AnswerMark;
 pub use self::scan::Candidate;
 pub use self::snapshot::Snapshot;
+pub use self::uses::Uses;
 
 /// The media type of a whole snapshot.
 pub const SNAPSHOT_MEDIA_TYPE: &str = "application/vnd.perigee.answer-index";
@@ -37,8 +39,9 @@ pub struct Header {
     pub gate_version: u16,
     /// At this epoch every entry's evidence was seen to stand.
     pub epoch: Epoch,
-    /// What a stored question's similarity must reach for its answer to be served at the edge.
-    pub threshold: Similarity,
+    /// What a stored question's similarity must reach for its answer to be served to other words at the edge. `None`:
+    /// no answer is; the entries only certify.
+    pub threshold: Option<Similarity>,
 }
 
 /// An answered question.

@@ -6,7 +6,7 @@
 //! | 2, 2 | format version; gate version |
 //! | 8 | id of the table that made the vectors |
 //! | 8 | epoch |
-//! | 4 | threshold, `f32` in [-1, 1] |
+//! | 4 | threshold, `f32` in [-1, 1]; 2: no answer is served to other words |
 //! | 4 | entries, n |
 //! | 64 n, 32 n | vectors; answer keys, ascending |
 //! | 24 n, 4 n, 4 n | signatures; starts of context keys; marks of the answers |
@@ -22,6 +22,9 @@ use crate::static_model::{ModelId, StaticVector};
 pub(super) const MAGIC: [u8; 4] = *b"PgIx";
 pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const CHECKSUM_BYTES: usize = 4;
+
+/// In the place of a threshold: above every similarity.
+const OUT_OF_REACH: f32 = 2.0;
 
 /// The answered questions of a corpus at one epoch: the bytes as they travel, proven once, searched where they lie.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +137,7 @@ pub(super) fn write_header(magic: [u8; 4], header: Header, count: usize, bytes: 
     bytes.extend(gate_version.to_le_bytes());
     bytes.extend(model.to_bytes());
     bytes.extend(epoch.get().to_le_bytes());
-    bytes.extend(threshold.get().to_le_bytes());
+    bytes.extend(threshold.map_or(OUT_OF_REACH, Similarity::get).to_le_bytes());
     write_count(count, bytes);
 }
 
@@ -194,7 +197,11 @@ impl<'a> Reader<'a> {
         let epoch = Epoch::new(u64::from_le_bytes(self.array()?));
         let threshold = f32::from_le_bytes(self.array()?);
         let count = self.number()?;
-        let threshold = (-1.0..=1.0).contains(&threshold).then(|| Similarity::new(threshold))?;
+        let threshold = match threshold {
+            OUT_OF_REACH => None,
+            -1.0..=1.0 => Some(Similarity::new(threshold)),
+            _ => return None,
+        };
         Some((Header { model, gate_version, epoch, threshold }, count))
     }
 }

@@ -138,14 +138,6 @@ pub(super) struct CorpusList {
     data: Vec<CorpusSummary>,
 }
 
-#[derive(ToSchema)]
-pub(super) struct CreateCorpus {
-    name: CorpusName,
-    /// The share of requests, 0 to 0.05, that reuse across wordings may answer wrongly. Absent: the server's own; 0:
-    /// no reuse.
-    reuse_tolerance: Option<f64>,
-}
-
 /// Files, and fields that describe the files after them.
 #[derive(ToSchema)]
 pub(super) struct Upload {

@@ -102,6 +102,20 @@ refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
     Full 507 "The storage is full.",
 );
 
+refusals!(ChangeRefusals, ProblemDetails, "application/problem+json":
+    Invalid 400 "The tolerance is not valid, or something else is named.",
+    Key 401 "There is no key, or nobody holds it.",
+    Spent 402 "The month's budget is spent.",
+    Scope 403 "The key lacks the scope `write`.",
+    Absent 404 "There is no such corpus for this key.",
+    TooLarge 413 "The body is too large.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
+    Internal 500 "Something broke on our side.",
+    Busy 503 "Busy, not ready or no origin; `Retry-After` says when to come back.",
+    Late 504 "The deadline passed.",
+    Full 507 "The storage is full.",
+);
+
 refusals!(CorpusRefusals, ProblemDetails, "application/problem+json":
     Invalid 400 "There is a user's token, and the tenant takes none.",
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",

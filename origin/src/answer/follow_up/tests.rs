@@ -1,5 +1,7 @@
 //! Sentences that people ask, and what is searched for.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn user(text: &str) -> Turn {
@@ -130,4 +132,31 @@ fn the_query_is_bounded_and_keeps_the_last_question() {
     assert!(query.ends_with(" and on Windows?") && query.chars().count() <= QUERY_CHARS_MAX);
     let turns = [user("How?"), user(&"é".repeat(QUERY_CHARS_MAX * 2))];
     assert_eq!(super::query(&turns).chars().count(), QUERY_CHARS_MAX);
+}
+
+/// Every "it" makes the reader look around it, and the last word says that the turn leans on the one before.
+#[test]
+fn a_page_of_pronouns_is_not_read_as_leaning_on_anything() {
+    let leaning = |its: usize| format!("alpha beta, {}the same", "it, ".repeat(its));
+    let (short, page) = (leaning(10), leaning(10_000));
+    assert_eq!(query(&[user("How do I install uv?"), user(&short)]), format!("How do I install uv? {short}"));
+    assert_eq!(query(&[user("How do I install uv?"), user(&page)]), first_chars(&page, QUERY_CHARS_MAX));
+    // Nor is a page in between, and what is before it is not looked at.
+    let turns = [user("How do I install uv?"), user(&page), user("and on Windows?")];
+    assert!(query(&turns).starts_with("alpha beta, it"));
+}
+
+proptest! {
+    /// What is counted while reading is what counting anew at each word would give.
+    #[test]
+    fn names_are_counted_as_they_stand(text in "((uv|cache|it|the|to|and|if|3\\.12)[ ,.?:]{1,2}){0,20}") {
+        let clauses = Clauses::read(&text);
+        for (place, word) in clauses.words.iter().enumerate() {
+            let before = &clauses.words[..place];
+            prop_assert_eq!(word.names_before, before.iter().filter(|word| is_content(&word.text)).count());
+            prop_assert!(word.names_before_clause <= word.names_before);
+        }
+        let complement = clauses.words.iter().rposition(|word| matches!(&*word.text, "to" | "if"));
+        prop_assert_eq!(clauses.last_complement, complement);
+    }
 }

@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::corpus::{Corpora, Corpus, NewDocument, OpenOptions, Progress};
 use crate::embed::Embedder;
 use crate::extract::Reader;
+use crate::paraphrase::Tolerance;
 
 /// A data directory with one corpus.
 pub(super) struct Library {
     pub(super) corpus: std::sync::Arc<Corpus>,
-    _corpora: Corpora,
+    pub(super) corpora: Corpora,
     _dir: tempfile::TempDir,
 }
 
@@ -28,7 +29,7 @@ impl Library {
         let corpora = Corpora::open(options).await.unwrap();
         let (tenant, name) = (TenantId::new("acme").unwrap(), CorpusName::new("docs").unwrap());
         corpora.create(&tenant, &name).await.unwrap();
-        Self { corpus: corpora.get(&tenant, &name).unwrap(), _corpora: corpora, _dir: dir }
+        Self { corpus: corpora.get(&tenant, &name).unwrap(), corpora, _dir: dir }
     }
 
     /// With the documents of a JSON Lines file.
@@ -46,6 +47,13 @@ impl Library {
         };
         futures::stream::iter(lines(file)).map(put).buffer_unordered(16).try_collect::<()>().await.unwrap();
         library
+    }
+
+    /// What the corpus tolerates of reuse from now on.
+    pub(super) async fn tolerate(&self, share: f64) {
+        let (tenant, name) = (self.corpus.tenant(), self.corpus.name());
+        let tolerance = Some(Tolerance::new(share).unwrap());
+        self.corpora.set_reuse_tolerance(tenant, name, tolerance).await.unwrap();
     }
 
     pub(super) async fn put(&self, id: &str, content: &str) {

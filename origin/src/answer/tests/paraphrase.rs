@@ -149,7 +149,7 @@ async fn wordings_asked_at_one_time_share_the_call_and_its_stream_from_the_begin
         panic!()
     };
     // The finished answer is found under the key of the question that it was made for.
-    assert_eq!((outcome, key), (CacheOutcome::Collapsed, CacheKey::of(&asked())));
+    assert_eq!((outcome, key), (CacheOutcome::CollapsedParaphrase, CacheKey::of(&asked())));
     drop(first);
     server.go();
     assert_eq!(drain(second).await.0, "So it is. [1]");

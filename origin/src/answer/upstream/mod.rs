@@ -129,7 +129,9 @@ impl Upstream {
             };
             let pause = pause.unwrap_or(PAUSE * 2_u32.pow(tries));
             tries += 1;
-            if tries > RETRIES_MAX || Instant::now() + pause >= by || !self.retries.withdraw() {
+            // Not the other way round: a server may name a pause that no clock can add.
+            let left = by.saturating_duration_since(Instant::now());
+            if tries > RETRIES_MAX || pause >= left || !self.retries.withdraw() {
                 return Err(error);
             }
             tracing::debug!(%error, tries, "asking the upstream again");

@@ -125,7 +125,9 @@ impl Said {
             return Ok(Self { usage, ..Self::default() });
         };
         let text = choice.delta.and_then(|delta| delta.content).unwrap_or_default();
-        let finish = choice.finish_reason.as_deref().map(finish).transpose()?;
+        // Some servers say "" in every chunk before the last.
+        let reason = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty());
+        let finish = reason.map(finish).transpose()?;
         Ok(Self { text, finish, usage })
     }
 }
@@ -152,6 +154,8 @@ mod tests {
             said(r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}"#).text,
             "a"
         );
+        let unfinished = said(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":""}]}"#);
+        assert_eq!((unfinished.text.as_str(), unfinished.finish), ("a", None));
         assert_eq!(
             said(r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#).finish,
             Some(Finish::Length)

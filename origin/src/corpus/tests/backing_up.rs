@@ -6,7 +6,7 @@ use perigee_shared::caller::Audience;
 use perigee_shared::search::SearchMode;
 
 use super::place::*;
-use crate::corpus::backup::RESTORE_EPOCHS;
+use crate::corpus::backup::{RESTORE_EPOCHS, take_the_place};
 use crate::corpus::{CorpusError, backup, restore};
 
 #[tokio::test]
@@ -89,4 +89,38 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
         assert!(error.contains("backup.db"), "{error}");
         assert!(!data.join("perigee.db").exists());
     }
+}
+
+#[tokio::test]
+async fn a_backup_that_this_version_cannot_serve_is_refused_before_the_database_is_given_up() {
+    let place = Place::new().await;
+    put(&place.docs(), "a", "Zebras graze.").await;
+    let file = place.dir.path().join("backup.db");
+    backup(place.dir.path(), &file).unwrap();
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    let (dir, embedder) = place.crash().await;
+    let refused = restore(&file, dir.path(), true).unwrap_err().to_string();
+    assert!(refused.contains("backup.db") && refused.contains("version 99"), "{refused}");
+    let corpora = open(dir.path(), &embedder).await.unwrap();
+    let docs = corpora.get(&tenant("acme"), &name("docs")).unwrap();
+    assert_eq!(found(&docs, "zebras", SearchMode::Lexical).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_restore_over_a_damaged_database_that_fails_at_the_end_leaves_it_as_it_was() {
+    let place = Place::new().await;
+    put(&place.docs(), "a", "Zebras graze.").await;
+    let file = place.dir.path().join("backup.db");
+    backup(place.dir.path(), &file).unwrap();
+    let (dir, _) = place.crash().await;
+    let (database, log) = (dir.path().join("perigee.db"), dir.path().join("perigee.db-wal"));
+    std::fs::write(&database, "damaged").unwrap();
+    std::fs::write(&log, "what may still be saved").unwrap();
+    // What is to take its place is not there.
+    assert!(take_the_place(&dir.path().join("nothing"), &database).is_err());
+    assert_eq!(std::fs::read(&log).unwrap(), b"what may still be saved");
+    restore(&file, dir.path(), true).unwrap();
+    assert!(!log.exists());
 }

@@ -49,6 +49,34 @@ async fn a_view_that_could_not_be_written_catches_up_with_the_next_write() {
 }
 
 #[tokio::test]
+async fn a_corpus_that_cannot_be_opened_is_shut_and_the_others_are_served() {
+    let place = Place::new().await;
+    put(&place.docs(), "a", "Zebras graze.").await;
+    place.corpora.create(&tenant("acme"), &name("other")).await.unwrap();
+    let other = place.corpora.get(&tenant("acme"), &name("other")).unwrap();
+    put(&other, "b", "Lions sleep.").await;
+    let views = place.views();
+    drop(other);
+    let (dir, embedder) = place.crash().await;
+    // No folder can be made where a file is.
+    std::fs::remove_dir_all(&views).unwrap();
+    std::fs::write(&views, "in the way").unwrap();
+    let corpora = open(dir.path(), &embedder).await.unwrap();
+    assert!(matches!(corpora.get(&tenant("acme"), &name("docs")), Err(CorpusError::Shut)));
+    let taken = corpora.create(&tenant("acme"), &name("docs")).await;
+    assert!(matches!(taken, Err(CorpusError::Exists)), "{taken:?}");
+    let other = corpora.get(&tenant("acme"), &name("other")).unwrap();
+    assert_eq!(found(&other, "lions", SearchMode::Hybrid).await, ["b"]);
+    drop(other);
+    corpora.close().await;
+    drop(corpora);
+    std::fs::remove_file(&views).unwrap();
+    let corpora = open(dir.path(), &embedder).await.unwrap();
+    let docs = corpora.get(&tenant("acme"), &name("docs")).unwrap();
+    assert_eq!(found(&docs, "zebras", SearchMode::Hybrid).await, ["a"]);
+}
+
+#[tokio::test]
 async fn another_model_has_every_passage_embedded_again() {
     let place = Place::new().await;
     put(&place.docs(), "a", "Zebras graze on the savanna.").await;

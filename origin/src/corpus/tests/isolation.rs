@@ -1,6 +1,7 @@
 //! No tenant, corpus or audience ever sees another's documents.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use perigee_shared::caller::Audience;
 use perigee_shared::id::Label;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 
 use super::place::*;
 use crate::corpus::CorpusError;
+use crate::corpus::commit::What;
 
 #[tokio::test]
 async fn a_tenant_sees_only_its_own_corpora() {
@@ -47,6 +49,30 @@ async fn a_corpus_made_again_shares_nothing_with_the_one_deleted() {
     drop((old, new));
     let place = place.reopen().await;
     assert!(found(&place.docs(), "launch code", SearchMode::Hybrid).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_label_that_came_while_another_s_write_was_made_ready_protects_the_document() {
+    let place = Place::new().await;
+    let docs = place.docs();
+    let (outsider, document) = (holding(&["sales"]), text("Salaries fall."));
+    // Ready before there was anything to protect.
+    let hash = document.content_hash();
+    let turn = Arc::new(Arc::clone(&docs.preparing).acquire_owned().await.unwrap());
+    let ready = docs.preparer.prepare(docs.core.id, id("pay"), document, hash, turn).await.unwrap();
+    docs.put(id("pay"), labelled("Salaries rise in May.", &["staff"])).await.unwrap();
+    let refused = docs.change(What::Put(Arc::new(ready)), outsider.clone()).await;
+    assert!(matches!(refused, Err(CorpusError::DocumentProtected)), "{refused:?}");
+    let refused = docs.put_as(&outsider, id("pay"), text("Salaries fall.")).await;
+    assert!(matches!(refused, Err(CorpusError::DocumentProtected)), "{refused:?}");
+    let refused = docs.delete_document_as(&outsider, &id("pay")).await;
+    assert!(matches!(refused, Err(CorpusError::DocumentNotFound)), "{refused:?}");
+    assert_eq!(
+        docs.document(&id("pay"), &holding(&["staff"])).await.unwrap().text.trim(),
+        "Salaries rise in May."
+    );
+    assert_eq!(docs.epoch().get(), 1);
+    docs.delete_document_as(&holding(&["staff"]), &id("pay")).await.unwrap();
 }
 
 #[tokio::test]

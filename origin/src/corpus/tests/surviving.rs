@@ -5,6 +5,7 @@ use std::path::Path;
 
 use perigee_shared::caller::Audience;
 use perigee_shared::search::{Search, SearchMode};
+use perigee_shared::tolerance::Tolerance;
 
 use super::place::*;
 use crate::corpus::{Corpus, CorpusError};
@@ -41,6 +42,27 @@ async fn assert_whole(docs: &Corpus) {
     assert_eq!(by_words.len(), expected.len());
     assert_eq!(by_words.into_iter().collect::<BTreeSet<_>>(), expected);
     assert!(found(docs, "lighthouses", SearchMode::Lexical).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_corpus_tolerates_is_changed_for_good() {
+    let place = Place::new().await;
+    let set = |share: Option<f64>| share.map(|share| Tolerance::new(share).unwrap());
+    let (tenant, docs) = (tenant("acme"), name("docs"));
+    assert_eq!(place.docs().summary().reuse_tolerance, None);
+    let changed = place.corpora.set_reuse_tolerance(&tenant, &docs, set(Some(0.002))).await.unwrap();
+    assert_eq!((changed.reuse_tolerance, changed.epoch), (set(Some(0.002)), place.docs().epoch()));
+    // Whoever had the corpus in hand goes by it, too.
+    assert_eq!(place.docs().reuse_tolerance(), set(Some(0.002)));
+    let place = place.crash_and_reopen().await;
+    assert_eq!(place.docs().summary().reuse_tolerance, set(Some(0.002)));
+
+    let changed = place.corpora.set_reuse_tolerance(&tenant, &docs, None).await.unwrap();
+    assert_eq!(changed.reuse_tolerance, None);
+    let place = place.reopen().await;
+    assert_eq!(place.docs().reuse_tolerance(), None);
+    let nobody = place.corpora.set_reuse_tolerance(&tenant, &name("none"), None).await;
+    assert!(matches!(nobody, Err(CorpusError::NotFound)));
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! Putting, replacing and deleting documents, and seeing it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
 use perigee_shared::caller::Audience;
-use perigee_shared::document::Outcome;
+use perigee_shared::document::{Format, Outcome};
 use perigee_shared::id::Epoch;
 use perigee_shared::search::SearchMode;
+use tokio::runtime::Builder;
 
 use super::place::*;
 use crate::corpus::CorpusError;
@@ -62,4 +67,28 @@ async fn the_same_again_is_unchanged_and_spends_no_epoch() {
     let again = put(&docs, "a", "Zebras graze.").await;
     assert_eq!((again.outcome, again.epoch, again.passages), (Outcome::Unchanged, Epoch::new(1), 1));
     assert_eq!(docs.epoch(), Epoch::new(2));
+}
+
+/// What splits a document can't be stopped; were its place free before it ends, clients that leave could have any number
+/// of documents in memory.
+#[test]
+fn a_client_that_leaves_does_not_free_the_place_of_what_is_still_worked_on() {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let place = Place::new().await;
+        let docs = place.docs();
+        let places = docs.preparing.available_permits();
+        let turn = Arc::new(Arc::clone(&docs.preparing).acquire_owned().await.unwrap());
+        // The only thread is busy until it is told to go on.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let extracted = crate::extract::extract(Format::Text, b"Zebras graze.").unwrap();
+        let splitting = docs.preparer.split(docs.core.id, None, id("a"), extracted, turn);
+        assert!(splitting.now_or_never().is_none());
+        assert_eq!(docs.preparing.available_permits(), places - 1);
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let all = docs.preparing.acquire_many(u32::try_from(places).unwrap());
+        assert!(tokio::time::timeout(Duration::from_secs(30), all).await.is_ok());
+    });
 }

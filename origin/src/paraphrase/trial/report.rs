@@ -63,7 +63,9 @@ pub(super) fn report(asks: &[Ask], calibration: &Calibration) -> Report {
     };
     let origin = origin_score(calibration);
     let frontier = curve(&origin, &|tolerance| calibration.threshold(tolerance).map(|asked| asked.get()));
-    let edge = curve(&edge_score, &|tolerance| calibration.edge_threshold(tolerance).map(f64::from));
+    let edge = curve(&edge_score, &|tolerance| {
+        calibration.edge_threshold(tolerance).map(|asked| f64::from(asked.get()))
+    });
     let cosine = |one: &Candidate| Some(f64::from(one.cosine));
     let gated = |one: &Candidate| (!refuses(one.verdict)).then(|| f64::from(one.cosine));
     let cited = |one: &Candidate| gated(one).filter(|_| one.evidence.cited);

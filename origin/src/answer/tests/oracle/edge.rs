@@ -50,7 +50,7 @@ impl ModelEdge {
     ) {
         let known = self.snapshot.as_ref().map(|(snapshot, _)| snapshot.etag());
         let Published { latest, age, etag, body } =
-            standing.publish(corpus, known.as_deref(), differences).await;
+            standing.publish(corpus, known.as_deref(), differences, None).await;
         let snapshot = match (body, self.snapshot.take()) {
             (Body::Same, Some((snapshot, _))) => snapshot,
             (Body::Difference(bytes), Some((snapshot, _))) => snapshot.apply(&bytes).unwrap(),

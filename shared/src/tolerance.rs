@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// 0 means that wordings are never taken for each other.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(minimum = 0, maximum = 0.05))]
 pub struct Tolerance(f64);
 
 /// Not a share between 0 and [`Tolerance::MAX`].
@@ -51,7 +52,8 @@ impl Default for Tolerance {
 
 impl fmt::Display for Tolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} %", self.0 * 100.0)
+        // Rounded, as a share of a hundred is rarely a float that prints short.
+        write!(f, "{} %", (self.0 * 1e8).round() / 1e6)
     }
 }
 
@@ -91,5 +93,6 @@ mod tests {
         }
         assert_eq!("0.02".parse(), Tolerance::new(0.02));
         assert!("2 %".parse::<Tolerance>().is_err());
+        assert_eq!(Tolerance::new(0.007).map(|share| share.to_string()), Ok("0.7 %".to_owned()));
     }
 }
