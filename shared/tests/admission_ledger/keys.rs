@@ -54,8 +54,8 @@ fn a_ledger_knows_a_key_s_own_limit_also_after_a_restart_and_when_a_lease_lapses
     let own = own(r#"{"requests": "5/d", "tokens": "1000/d"}"#);
     for _ in 0..3 {
         pair.purse.set_key_limits(Subject::key(&[1; 32]), own);
-        let ticket = pair.draw(&who(1), 0).unwrap();
-        pair.settle(ticket, Outcome::Miss { tokens: 0 });
+        let ticket = pair.draw(&who(1), 9).unwrap();
+        pair.settle(ticket, Outcome::Miss { tokens: 9 });
     }
     // It gives back what it holds.
     while let Some(wake_ms) = pair.purse.wake_ms() {
