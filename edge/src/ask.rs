@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures::future::join;
 use perigee_shared::answer::MEDIA_TYPE;
 use perigee_shared::cache_control::CacheControl;
-use perigee_shared::cache_key::{CacheKey, ContextKey};
+use perigee_shared::cache_key::CacheKey;
 use perigee_shared::caller::Scope;
 use perigee_shared::chat::{ChatCompletionRequest, Rendering};
 use perigee_shared::header::{CACHE_STATUS, CacheOutcome, EDGE_CACHE, EPOCH};
@@ -19,15 +19,14 @@ use web_sys::Response;
 
 use crate::Edge;
 use crate::admit::{Admitted, admit};
-use crate::answer_index::answers_to_other_words;
 use crate::body::Body;
+use crate::choose::{Found, Hit, Wish};
 use crate::data_centre;
-use crate::error::{invalid_question, platform, unreadable};
+use crate::error::{platform, unreadable};
 use crate::explain::{Explanation, is_wanted};
 use crate::fill;
 use crate::forward::{Onward, forward};
-use crate::freshness::{Decision, Held, Knowledge, PlaceRef, Reason, decide};
-use crate::memory::Kept;
+use crate::freshness::PlaceRef;
 use crate::pass_on;
 use crate::quota::{Charge, charge};
 use crate::refresh::refresh_if_due;
@@ -52,6 +51,11 @@ impl Ask {
     pub(crate) fn place(&self) -> PlaceRef<'_> {
         PlaceRef { tenant: &self.admitted.caller.tenant, corpus: &self.question.corpus }
     }
+
+    fn wish(&self, edge: &Edge, now_ms: u64) -> Wish<'_> {
+        let Self { question, control, min_epoch, .. } = self;
+        Wish { question, control: *control, min_epoch: *min_epoch, bounds: edge.config.bounds, now_ms }
+    }
 }
 
 /// Answers the last turn from the corpus that `model` names: from memory, from the data centre's cache, with the
@@ -67,7 +71,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let body = Body::read(visit, QUESTION_BODY_BYTES_MAX).await?;
     let request: ChatCompletionRequest =
         serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
-    let question = Question::from_chat(&request, &admitted.caller).map_err(|e| invalid_question(&e))?;
+    let question = Question::from_chat(&request, &admitted.caller)?;
     let charge = charge(edge, visit, &admitted, tokens_max(&question)).await?;
     check_user(edge, visit, &admitted, Scope::Ask).await?;
     let (key, rendering) = (CacheKey::of(&question), request.rendering());
@@ -130,39 +134,21 @@ fn tokens_max(question: &Question) -> u64 {
     (bytes / BYTES_PER_TOKEN) as u64 + EVIDENCE_TOKENS_MAX + answer
 }
 
-enum Found {
-    Hit(Hit),
-    Nothing(Reason),
-}
-
-/// An answer that may be served.
-struct Hit {
-    kept: Rc<Kept>,
-    age_s: u64,
-    /// Its evidence was seen to stand at this epoch.
-    epoch: Epoch,
-}
-
-impl Hit {
-    /// What it is to a question that asks for it by its own key.
-    fn outcome(&self) -> CacheOutcome {
-        if self.kept.of_other_words { CacheOutcome::HitParaphrase } else { CacheOutcome::HitExact }
-    }
-}
-
 /// Looks in this isolate's memory. Waits for nothing.
 fn look_in_memory(edge: &Edge, ask: &Ask, now_ms: u64) -> Found {
     let in_memory = edge.answers.borrow().get(&ask.key);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms)
+    let index = || edge.indexes.borrow().of(ask.place());
+    ask.wish(edge, now_ms).judge(&ask.key, in_memory.as_ref(), knowledge, index)
 }
 
 /// Looks in the data centre: another isolate may hold a later answer, or know more of the epoch.
 async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
+    let (wish, index) = (ask.wish(edge, now_ms), || edge.indexes.borrow().of(ask.place()));
     let in_memory = edge.answers.borrow().get(&ask.key);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
     if ask.control.no_cache {
-        return judge(edge, ask, &ask.key, in_memory.as_ref(), knowledge, now_ms);
+        return wish.judge(&ask.key, in_memory.as_ref(), knowledge, index);
     }
     let shared_answer = data_centre::get_answer(&ask.key);
     let shared_epoch = async {
@@ -185,23 +171,15 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     }
     let best = shared_answer.or(in_memory);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    judge(edge, ask, &ask.key, best.as_ref(), knowledge, now_ms)
+    wish.judge(&ask.key, best.as_ref(), knowledge, index)
 }
 
 /// Looks for an answer to other words that mean the same, in the answer index: it must be listed there, be held in this
 /// data centre, and be of the very same context.
 async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
-    if ask.control.no_cache {
-        return None;
-    }
-    let index = edge.indexes.borrow().of(ask.place())?;
+    let (wish, index) = (ask.wish(edge, now_ms), edge.indexes.borrow().of(ask.place())?);
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
-    let too_early = ask.min_epoch.is_some_and(|min| index.sighting().epoch < min);
-    if too_early || !knowledge.admits(index.sighting(), edge.config.bounds, now_ms) {
-        return None;
-    }
-    let context = ContextKey::of(&ask.question);
-    for key in answers_to_other_words(&index.snapshot, &ask.question, &ask.key, &context) {
+    for key in wish.other_words(&ask.key, &index, knowledge) {
         let in_memory = edge.answers.borrow().get(&key);
         let kept = match in_memory {
             Some(kept) => kept,
@@ -211,52 +189,12 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
                 kept
             }
         };
-        let of_asker = kept.context == context && kept.answer.corpus == ask.question.corpus;
-        // One that was itself made for other words was never compared with these.
-        if of_asker
-            && !kept.of_other_words
-            && kept.answer.may_be_stored()
-            && let Found::Hit(hit) = judge(edge, ask, &key, Some(&kept), knowledge, now_ms)
-        {
-            return Some(hit);
+        let hit = wish.judge_other_words(&key, &kept, knowledge, &index);
+        if hit.is_some() {
+            return hit;
         }
     }
     None
-}
-
-/// Whether an answer may be served by what is known of the epoch, and if not so, by the answer index.
-fn judge(
-    edge: &Edge,
-    ask: &Ask,
-    key: &CacheKey,
-    kept: Option<&Rc<Kept>>,
-    knowledge: Knowledge,
-    now_ms: u64,
-) -> Found {
-    let kept = kept.filter(|kept| !kept.of_other_words || reuse_is_open(edge, ask, knowledge, now_ms));
-    let decide =
-        |held: Option<Held>| decide(held, knowledge, ask.control, ask.min_epoch, edge.config.bounds, now_ms);
-    let mut decision = decide(kept.map(|kept| kept.held));
-    if let (Decision::Forward(_), Some(kept)) = (decision, kept)
-        && let Some(index) = edge.indexes.borrow().of(ask.place())
-    {
-        decision = decide(Some(Held { certified: index.certify(key, kept), ..kept.held }));
-    }
-    match (decision, kept) {
-        (Decision::Hit { age_s, epoch }, Some(kept)) => {
-            Found::Hit(Hit { kept: Rc::clone(kept), age_s, epoch })
-        }
-        (Decision::Hit { .. }, None) => Found::Nothing(Reason::Miss),
-        (Decision::Forward(reason), _) => Found::Nothing(reason),
-    }
-}
-
-/// Whether the corpus is known to let answers be given to other words than those that they were made for.
-fn reuse_is_open(edge: &Edge, ask: &Ask, knowledge: Knowledge, now_ms: u64) -> bool {
-    edge.indexes.borrow().of(ask.place()).is_some_and(|index| {
-        index.snapshot.header().threshold.is_some()
-            && knowledge.admits(index.sighting(), edge.config.bounds, now_ms)
-    })
 }
 
 fn serve(

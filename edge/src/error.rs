@@ -1,7 +1,6 @@
 //! Failures of this edge, as callers see them.
 
 use perigee_shared::problem::{Problem, ProblemKind};
-use perigee_shared::question::InvalidQuestion;
 use wasm_bindgen::JsValue;
 
 use crate::config::ConfigError;
@@ -13,20 +12,6 @@ const COMPLAINT_CHARS_MAX: usize = 200;
 pub(crate) fn unreadable(complaint: &serde_json::Error) -> Problem {
     let complaint: String = complaint.to_string().chars().take(COMPLAINT_CHARS_MAX).collect();
     Problem::new(ProblemKind::InvalidRequest, format!("the body can't be read: {complaint}"))
-}
-
-/// A chat request that is no question.
-pub(crate) fn invalid_question(invalid: &InvalidQuestion) -> Problem {
-    let kind = match invalid {
-        InvalidQuestion::UnknownModel => ProblemKind::CorpusNotFound,
-        InvalidQuestion::TurnCount
-        | InvalidQuestion::NoQuestion
-        | InvalidQuestion::TooLong
-        | InvalidQuestion::NotText
-        | InvalidQuestion::Option(_)
-        | InvalidQuestion::Choices => ProblemKind::InvalidRequest,
-    };
-    Problem::new(kind, invalid.to_string()).with_param(invalid.param())
 }
 
 /// The log names the variable; callers only learn that it is not their fault.

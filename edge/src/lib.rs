@@ -17,6 +17,7 @@ mod quota;
 mod users;
 
 mod ask;
+mod choose;
 mod freshness;
 
 mod answer_index;
@@ -36,6 +37,9 @@ mod pages;
 
 mod error;
 mod respond;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;

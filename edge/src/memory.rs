@@ -121,29 +121,20 @@ impl AnswerMemory {
 mod tests {
     use super::*;
     use crate::freshness::Sighting;
-    use perigee_shared::answer::{Finish, Generator, Usage};
-    use perigee_shared::evidence::Evidence;
-    use perigee_shared::id::{CorpusName, Epoch};
+    use perigee_shared::id::Epoch;
 
     fn kept(epoch: u64, canonical_bytes: usize) -> Rc<Kept> {
         kept_at(epoch, canonical_bytes, 0)
     }
 
     fn kept_at(epoch: u64, canonical_bytes: usize, seen_ms: u64) -> Rc<Kept> {
-        let epoch = Epoch::new(epoch);
-        let answer = Answer {
-            id: "chatcmpl-1".to_owned(),
-            created_s: 1,
-            corpus: CorpusName::new("docs").unwrap(),
-            text: String::new(),
-            citations: Vec::new(),
-            evidence: Evidence::default(),
-            epoch,
-            finish: Finish::Stop,
-            usage: Usage::default(),
-            generator: Generator::Extractive,
+        let answer = perigee_shared::testing::answer("", epoch);
+        let held = Held {
+            checked: Sighting { epoch: answer.epoch, seen_ms },
+            certified: None,
+            born_ms: 0,
+            until_ms: 1,
         };
-        let held = Held { checked: Sighting { epoch, seen_ms }, certified: None, born_ms: 0, until_ms: 1 };
         Rc::new(Kept::new(answer, ContextKey::from_bytes([0; 32]), held, false, canonical_bytes))
     }
 

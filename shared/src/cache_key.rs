@@ -7,9 +7,57 @@ use std::fmt;
 use crate::caller::Audience;
 use crate::question::{Options, Question, Speaker, Turn};
 
-/// SHA-256 over every field of a question, with its tenant, corpus and audience.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CacheKey([u8; 32]);
+/// A name that is a hash: 32 bytes, 64 hex digits where it is written.
+macro_rules! hash_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// # Errors
+            /// The text is not 64 hex digits.
+            pub fn parse(text: &str) -> Result<Self, hex::FromHexError> {
+                let mut bytes = [0; 32];
+                hex::decode_to_slice(text, &mut bytes)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+hash_name! {
+    /// SHA-256 over every field of a question, with its tenant, corpus and audience.
+    CacheKey
+}
+
+hash_name! {
+    /// SHA-256 over every field of a question except the words that are asked now: tenant, corpus, audience, the turns
+    /// before, options. An answer is reused for other words only between questions of equal context (invariant I1).
+    ContextKey
+}
 
 impl CacheKey {
     /// Hashes a question. Every field is taken apart by name, so that a new one does not compile until
@@ -25,42 +73,7 @@ impl CacheKey {
         hash.options(options);
         Self(hash.0.finalize().into())
     }
-
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// # Errors
-    /// The text is not 64 hex digits.
-    pub fn parse(text: &str) -> Result<Self, hex::FromHexError> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)?;
-        Ok(Self(bytes))
-    }
 }
-
-impl fmt::Display for CacheKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for CacheKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CacheKey({self})")
-    }
-}
-
-/// SHA-256 over every field of a question except the words that are asked now: tenant, corpus, audience, the turns
-/// before, options. An answer is reused for other words only between questions of equal context (invariant I1).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContextKey([u8; 32]);
 
 impl ContextKey {
     /// Hashes what surrounds the last turn. Taken apart by name, as [`CacheKey::of`].
@@ -79,39 +92,11 @@ impl ContextKey {
         Self(hash.0.finalize().into())
     }
 
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// The start of the key, which sorts out nearly all others where 32 bytes are too many.
     #[must_use]
     pub const fn tag(&self) -> ContextTag {
         let [a, b, c, d, ..] = self.0;
         ContextTag([a, b, c, d])
-    }
-
-    /// # Errors
-    /// The text is not 64 hex digits.
-    pub fn parse(text: &str) -> Result<Self, hex::FromHexError> {
-        CacheKey::parse(text).map(|key| Self(key.0))
-    }
-}
-
-impl fmt::Display for ContextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for ContextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContextKey({self})")
     }
 }
 

@@ -39,3 +39,6 @@ pub mod render;
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+
+#[cfg(feature = "testing")]
+pub mod testing;

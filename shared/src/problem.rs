@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+use crate::question::InvalidQuestion;
+
 /// What went wrong, as far as a caller needs to tell cases apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -274,6 +276,21 @@ impl Problem {
     #[must_use]
     pub fn to_problem_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl From<InvalidQuestion> for Problem {
+    fn from(invalid: InvalidQuestion) -> Self {
+        let kind = match invalid {
+            InvalidQuestion::UnknownModel => ProblemKind::CorpusNotFound,
+            InvalidQuestion::TurnCount
+            | InvalidQuestion::NoQuestion
+            | InvalidQuestion::TooLong
+            | InvalidQuestion::NotText
+            | InvalidQuestion::Option(_)
+            | InvalidQuestion::Choices => ProblemKind::InvalidRequest,
+        };
+        Self::new(kind, invalid.to_string()).with_param(invalid.param())
     }
 }
 

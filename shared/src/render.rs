@@ -196,9 +196,7 @@ fn to_json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Generator;
-    use crate::evidence::Evidence;
-    use crate::id::{DocumentId, Epoch};
+    use crate::id::DocumentId;
 
     fn answer() -> Answer {
         let citation = Citation {
@@ -213,16 +211,10 @@ mod tests {
             quote: "Run it so.".into(),
         };
         Answer {
-            id: "chatcmpl-1".into(),
             created_s: 1_700_000_000,
-            corpus: CorpusName::new("docs").unwrap(),
-            text: "Run it so. [1]".into(),
             citations: vec![citation],
-            evidence: Evidence::default(),
-            epoch: Epoch::new(3),
-            finish: Finish::Stop,
             usage: Usage { prompt_tokens: 7, completion_tokens: 5 },
-            generator: Generator::Extractive,
+            ..crate::testing::answer("Run it so. [1]", 3)
         }
     }
 

@@ -1,8 +1,6 @@
 //! Gets a corpus's index: from the data centre where another isolate put it, else from an origin, as a change from the one
 //! that is held if there is one. Always in the background.
 
-use std::rc::Rc;
-
 use perigee_shared::answer_index::{
     DELTA_MEDIA_TYPE, ENTRY_BYTES, InvalidIndex, SNAPSHOT_MEDIA_TYPE, Snapshot,
 };
@@ -10,7 +8,7 @@ use perigee_shared::header::INDEX_AGE_MS;
 use perigee_shared::limits::ANSWER_INDEX_ENTRIES_MAX;
 use web_sys::Response;
 
-use super::{Index, Unusable};
+use super::{Index, Received};
 use crate::Edge;
 use crate::data_centre;
 use crate::forward::Reply;
@@ -36,8 +34,9 @@ pub(crate) async fn take_from_data_centre(edge: &Edge, place: PlaceRef<'_>) -> b
         Some(held) => held.snapshot,
         None => {
             let Some(bytes) = data_centre::get_index(place, &etag).await else { return false };
-            let Some(snapshot) = usable(edge, place, Snapshot::parse(bytes)) else { return false };
-            Rc::new(snapshot)
+            let received = edge.indexes.borrow_mut().receive(place, Snapshot::parse(bytes), seen_ms);
+            complain(place, &received);
+            return received.snapshot.is_some();
         }
     };
     edge.indexes.borrow_mut().put(place, Index { snapshot, seen_ms });
@@ -50,25 +49,23 @@ pub(crate) async fn keep(edge: &Edge, place: PlaceRef<'_>, reply: Reply, told: &
     let age_ms = age_ms(&reply.response);
     // Its epoch was the latest one so long before the origin answered, and longer before we hear of it.
     let seen_ms = reply.sent_ms.saturating_sub(age_ms);
-    let snapshot = match (reply.response.status(), &held) {
-        (304, Some(held)) => Rc::clone(&held.snapshot),
-        (200, _) => {
+    let etag = match (reply.response.status(), held) {
+        (304, Some(Index { snapshot, .. })) => {
+            let etag = snapshot.etag();
+            edge.indexes.borrow_mut().put(place, Index { snapshot, seen_ms });
+            etag
+        }
+        (200, held) => {
             let Some(read) = read(reply, told, held.as_ref()).await else { return };
-            let Some(snapshot) = usable(edge, place, read) else {
-                // A change that doesn't fit comes again and again; the whole of it will fit.
-                edge.indexes.borrow_mut().forget(place);
-                return;
-            };
-            Rc::new(snapshot)
+            let received = edge.indexes.borrow_mut().receive(place, read, seen_ms);
+            complain(place, &received);
+            let Some(snapshot) = received.snapshot else { return };
+            let etag = snapshot.etag();
+            data_centre::put_index(place, &etag, snapshot.as_bytes().to_vec()).await;
+            etag
         }
         _ => return,
     };
-    let moved = held.is_none_or(|held| !Rc::ptr_eq(&held.snapshot, &snapshot));
-    edge.indexes.borrow_mut().put(place, Index { snapshot: Rc::clone(&snapshot), seen_ms });
-    let etag = snapshot.etag();
-    if moved {
-        data_centre::put_index(place, &etag, snapshot.as_bytes().to_vec()).await;
-    }
     data_centre::put_index_name(place, &etag, seen_ms, edge.config.bounds).await;
 }
 
@@ -85,16 +82,15 @@ async fn read(reply: Reply, told: &Told, held: Option<&Index>) -> Option<Result<
     Some(if told.is(SNAPSHOT_MEDIA_TYPE) { Snapshot::parse(bytes) } else { Err(InvalidIndex::NotAnIndex) })
 }
 
-/// What can be used of it, if only as a certificate; what can't is counted.
-fn usable(edge: &Edge, place: PlaceRef<'_>, read: Result<Snapshot, InvalidIndex>) -> Option<Snapshot> {
-    let why = match &read {
-        Ok(snapshot) => Unusable::wordings_of(snapshot),
-        Err(_) => Some(Unusable::Unreadable),
-    };
-    if let Some(why) = why {
-        edge.indexes.borrow_mut().count(place, why);
+/// Says in the log what can't be used of a snapshot.
+fn complain(place: PlaceRef<'_>, received: &Received) {
+    if let Some((why, count)) = received.unusable {
+        let PlaceRef { tenant, corpus } = place;
+        let why = why.text();
+        worker::console_warn!(
+            "answer index of {tenant}/{corpus}: {why} ({count} such since this isolate started)"
+        );
     }
-    read.ok()
 }
 
 /// How long before the origin answered the snapshot's epoch was the latest one; without word of it, too long.

@@ -7,7 +7,7 @@ mod wording;
 
 use std::rc::Rc;
 
-use perigee_shared::answer_index::Snapshot;
+use perigee_shared::answer_index::{InvalidIndex, Snapshot};
 use perigee_shared::cache_key::CacheKey;
 use perigee_shared::gate::GATE_VERSION;
 use perigee_shared::static_model::StaticModel;
@@ -114,43 +114,57 @@ impl Indexes {
         self.indexes.remove(&place);
     }
 
-    /// Takes note of a snapshot that can't be used, and says so in the log.
-    pub(crate) fn count(&mut self, place: PlaceRef<'_>, why: Unusable) {
-        self.unusable += 1;
-        worker::console_warn!(
-            "answer index of {}/{}: {} ({} such since this isolate started)",
-            place.tenant,
-            place.corpus,
-            why.text(),
-            self.unusable
-        );
+    /// Keeps what was read, if only as a certificate. What can't be read ends what is held, too: a change that doesn't
+    /// fit would come again and again; the whole of it will fit.
+    pub(crate) fn receive(
+        &mut self,
+        place: PlaceRef<'_>,
+        read: Result<Snapshot, InvalidIndex>,
+        seen_ms: u64,
+    ) -> Received {
+        let (snapshot, why) = match read {
+            Ok(snapshot) => {
+                let why = Unusable::wordings_of(&snapshot);
+                (Some(Rc::new(snapshot)), why)
+            }
+            Err(_) => (None, Some(Unusable::Unreadable)),
+        };
+        match &snapshot {
+            Some(snapshot) => self.put(place, Index { snapshot: Rc::clone(snapshot), seen_ms }),
+            None => self.forget(place),
+        }
+        let unusable = why.map(|why| {
+            self.unusable += 1;
+            (why, self.unusable)
+        });
+        Received { snapshot, unusable }
     }
+}
+
+/// What came of a snapshot that was read.
+pub(crate) struct Received {
+    /// `None`: nothing of it is used.
+    pub(crate) snapshot: Option<Rc<Snapshot>>,
+    /// Why it is not used, or only half, and how many such there were since the isolate started.
+    pub(crate) unusable: Option<(Unusable, u64)>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perigee_shared::answer_index::{AnswerMark, Entry, Header};
+    use perigee_shared::answer_index::{Entry, Header};
     use perigee_shared::cache_key::ContextTag;
-    use perigee_shared::gate::SIGNATURE_BYTES;
-    use perigee_shared::id::{CorpusName, Epoch, Similarity, TenantId};
-    use perigee_shared::static_model::StaticVector;
+    use perigee_shared::id::{CorpusName, TenantId};
+    use perigee_shared::testing::{index_entry, index_header};
 
     fn index(entries: u16, seen_ms: u64) -> Index {
-        let header = Header {
-            model: StaticModel::bundled().id(),
-            gate_version: u16::from(GATE_VERSION),
-            epoch: Epoch::new(1),
-            threshold: Some(Similarity::new(1.0)),
+        let like = index_entry(CacheKey::from_bytes([0; 32]), "How?", ContextTag::from_bytes([0; 4]));
+        let entry = |number: u16| {
+            let mut entry: Entry = like;
+            entry.key = CacheKey::from_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 2]));
+            entry
         };
-        let entry = |number: u16| Entry {
-            key: CacheKey::from_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 2])),
-            context: ContextTag::from_bytes([0; 4]),
-            vector: StaticVector::from_bytes(&[1; 64]),
-            signature: [0; SIGNATURE_BYTES],
-            mark: AnswerMark::from_bytes([0; 4]),
-        };
-        Index { snapshot: Rc::new(Snapshot::new(header, (0..entries).map(entry))), seen_ms }
+        Index { snapshot: Rc::new(Snapshot::new(index_header(1), (0..entries).map(entry))), seen_ms }
     }
 
     fn place(corpus: &str) -> Place {

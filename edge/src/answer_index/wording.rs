@@ -77,32 +77,16 @@ mod tests {
     use super::*;
     use perigee_shared::answer_index::{AnswerMark, Entry, Header};
     use perigee_shared::cache_key::ContextTag;
-    use perigee_shared::caller::Audience;
     use perigee_shared::gate::GATE_VERSION;
-    use perigee_shared::id::{CorpusName, Epoch, TenantId};
-    use perigee_shared::question::{Options, Speaker, Turn};
+    use perigee_shared::question::{Speaker, Turn};
     use perigee_shared::static_model::ModelId;
+    use perigee_shared::testing::{index_entry, index_header, question};
     use proptest::prelude::*;
 
     const CONTEXT: ContextKey = ContextKey::from_bytes([7; 32]);
 
-    fn question(text: &str) -> Question {
-        Question {
-            tenant: TenantId::new("acme").unwrap(),
-            corpus: CorpusName::new("docs").unwrap(),
-            audience: Audience::public(),
-            turns: vec![Turn { speaker: Speaker::User, text: text.to_owned() }],
-            options: Options::default(),
-        }
-    }
-
     fn header() -> Header {
-        Header {
-            model: StaticModel::bundled().id(),
-            gate_version: u16::from(GATE_VERSION),
-            epoch: Epoch::new(5),
-            threshold: Some(Similarity::new(0.5)),
-        }
+        index_header(5)
     }
 
     fn key(number: u8) -> CacheKey {
@@ -110,13 +94,7 @@ mod tests {
     }
 
     fn entry(number: u8, text: &str, context: ContextTag) -> Entry {
-        Entry {
-            key: key(number),
-            context,
-            vector: StaticModel::bundled().embed(text).unwrap(),
-            signature: Reading::of(text).signature().to_bytes(),
-            mark: AnswerMark::from_bytes([0; 4]),
-        }
+        index_entry(key(number), text, context)
     }
 
     fn asked(text: &str, snapshot: &Snapshot) -> Vec<CacheKey> {

@@ -8,10 +8,11 @@ use perigee_shared::cache_key::CacheKey;
 use perigee_shared::question::Question;
 
 use super::compose::Written;
-use super::evidence::Grounds;
+use super::evidence::{Grounds, search};
 use super::flight::{Identity, Label};
-use super::recheck::supported;
-use super::{AnswerError, Answers, Stamp, finish, follow_up, search};
+use super::generate::finish;
+use super::keep::Keeping;
+use super::{AnswerError, Answers, Stamp, follow_up};
 use crate::corpus::Corpus;
 use crate::embed::EmbedError;
 use crate::retrieve::QueryVector;
@@ -48,18 +49,15 @@ impl Answers {
         let vector = QueryVector::new(vector)
             .ok_or_else(|| AnswerError::Embed(EmbedError::Failed("a vector has no direction".to_owned())))?;
         let found = corpus.search_with(&search(&query), Some(vector), &question.audience).await?;
-        let grounds = Grounds::choose(&query, found);
+        let grounds = Arc::new(Grounds::choose(&query, found));
         let stamp = Stamp::new().map_err(|_| AnswerError::Interrupted)?;
         let label = Label { stamp, corpus: question.corpus.clone(), epoch: grounds.epoch };
         let (text, citations, usage) = (text.to_owned(), Vec::new(), Usage::default());
         let written = Written { text, citations, finish: Finish::Stop, usage };
         let answer = Arc::new(finish(label, &grounds, written, Generator::Upstream));
-        let key = CacheKey::of(&question);
-        let identity = Identity { incarnation: corpus.incarnation(), key };
-        if self.shared.cache.keep(identity, &answer, &grounds.hits)
-            && let Some(supported) = supported(key, &question, &query, &answer, &grounds)
-        {
-            standing.keep(&supported);
+        let of = Identity { incarnation: corpus.incarnation(), key: CacheKey::of(&question) };
+        if let Some(keeping) = Keeping::prepare(of, &question, &query, &answer, &grounds) {
+            keeping.keep(&self.shared.cache, &standing);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 use perigee_shared::answer::{Answer, Citation};
 use perigee_shared::cache_control::CacheControl;
@@ -29,6 +30,9 @@ struct Entry {
     answer: Arc<Answer>,
     /// Where each passage of the evidence began when the citations' offsets were made.
     starts: Arc<[usize]>,
+    /// Bytes of the question's texts, which the answered questions keep as long as this is kept: up to a megabyte where
+    /// a conversation went before.
+    question_bytes: usize,
 }
 
 impl AnswerCache {
@@ -36,15 +40,15 @@ impl AnswerCache {
     pub(super) fn new(
         bytes_max: u64,
         ttl: Duration,
-        gone: impl Fn(&Identity) + Send + Sync + 'static,
+        gone: impl Fn(&Identity, &Answer) + Send + Sync + 'static,
     ) -> Self {
         let entries = Cache::builder()
             .max_capacity(bytes_max)
-            .weigher(|_, entry: &Entry| u32::try_from(weight(&entry.answer)).unwrap_or(u32::MAX))
+            .weigher(|_, entry: &Entry| u32::try_from(entry.weight()).unwrap_or(u32::MAX))
             .time_to_live(ttl)
-            .eviction_listener(move |of, _, cause| {
+            .eviction_listener(move |of, entry, cause| {
                 if cause.was_evicted() {
-                    gone(&of);
+                    gone(&of, &entry.answer);
                 }
             })
             .build();
@@ -92,37 +96,81 @@ impl AnswerCache {
         // Of the passages that it rests on none has moved: its citations are right as they are.
         let certified = standing.stands(&of.key, &entry.answer.evidence, epoch)?;
         let answer = Arc::new(Answer { epoch: certified, ..Answer::clone(&entry.answer) });
-        self.entries.insert(*of, Entry { answer: Arc::clone(&answer), ..entry });
+        self.change(of, |there| {
+            // Unless it was dropped or replaced meanwhile.
+            let same = there.filter(|there| Arc::ptr_eq(&there.answer, &entry.answer));
+            same.map_or(Op::Nop, |there| Op::Put(Entry { answer: Arc::clone(&answer), ..there }))
+        });
         Some(answer)
     }
 
     /// The answer, if what was retrieved now is what it rests on: brought up to this epoch and to where the
-    /// passages stand now. One that rests on other passages is dropped.
-    pub(super) fn revalidate(&self, of: &Identity, grounds: &Grounds) -> Option<Arc<Answer>> {
-        let entry = self.entries.get(of)?;
-        if entry.answer.epoch > grounds.epoch {
-            // Somebody else has checked it against a later state than ours: then ours decides nothing.
-            return (entry.answer.evidence == grounds.evidence()).then_some(entry.answer);
-        }
-        let Some(answer) = anchored(&entry, grounds) else {
-            self.entries.invalidate(of);
-            return None;
-        };
-        if answer == *entry.answer {
-            return Some(entry.answer);
-        }
-        let answer = Arc::new(answer);
-        self.entries.insert(*of, Entry { answer: Arc::clone(&answer), starts: starts(&grounds.hits) });
-        Some(answer)
+    /// passages stand now. One that rests on other passages is dropped. `told` is told of either while nobody else
+    /// changes the answer to this question.
+    pub(super) fn revalidate(
+        &self,
+        of: &Identity,
+        grounds: &Grounds,
+        told: impl FnOnce(Option<&Arc<Answer>>),
+    ) -> Option<Arc<Answer>> {
+        let mut stands = None;
+        self.change(of, |there| {
+            let Some(there) = there else {
+                told(None);
+                return Op::Nop;
+            };
+            if there.answer.epoch > grounds.epoch {
+                // Somebody else has checked it against a later state than ours: then ours decides nothing.
+                stands = (there.answer.evidence == grounds.evidence()).then_some(there.answer);
+                return Op::Nop;
+            }
+            let Some(answer) = anchored(&there, grounds) else {
+                told(None);
+                return Op::Remove;
+            };
+            told(Some(&answer));
+            stands = Some(Arc::clone(&answer));
+            if Arc::ptr_eq(&answer, &there.answer) {
+                return Op::Nop;
+            }
+            Op::Put(Entry { answer, starts: starts(&grounds.hits), ..there })
+        });
+        stands
     }
 
-    /// Keeps an answer, unless a later one is there; whether it did.
-    pub(super) fn keep(&self, of: Identity, answer: &Arc<Answer>, evidence: &[Hit]) -> bool {
-        let latest = self.entries.get(&of).is_none_or(|entry| entry.answer.epoch <= answer.epoch);
-        if latest {
-            self.entries.insert(of, Entry { answer: Arc::clone(answer), starts: starts(evidence) });
-        }
-        latest
+    /// Keeps an answer, unless a later one is there. If it did, what `told` answers, which is called while nobody else
+    /// changes the answer to this question.
+    pub(super) fn keep<T>(
+        &self,
+        of: Identity,
+        answer: &Arc<Answer>,
+        evidence: &[Hit],
+        question_bytes: usize,
+        told: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let mut kept = None;
+        self.change(&of, |there| {
+            if there.is_some_and(|there| there.answer.epoch > answer.epoch) {
+                return Op::Nop;
+            }
+            kept = Some(told());
+            Op::Put(Entry { answer: Arc::clone(answer), starts: starts(evidence), question_bytes })
+        });
+        kept
+    }
+
+    /// Drops an answer; `told` is called while nobody else changes the answer to this question.
+    pub(super) fn remove(&self, of: &Identity, told: impl FnOnce()) {
+        self.change(of, |_| {
+            told();
+            Op::Remove
+        });
+    }
+
+    /// Changes the answer to one question; for each question one change after the other.
+    fn change(&self, of: &Identity, change: impl FnOnce(Option<Entry>) -> Op<Entry>) {
+        let there = |entry: moka::Entry<Identity, Entry>| entry.into_value();
+        let _done = self.entries.entry_by_ref(of).and_compute_with(|entry| change(entry.map(there)));
     }
 }
 
@@ -131,7 +179,7 @@ fn starts(evidence: &[Hit]) -> Arc<[usize]> {
 }
 
 /// The answer with its citations where the passages stand now; `None` if its evidence does not stand.
-fn anchored(entry: &Entry, grounds: &Grounds) -> Option<Answer> {
+fn anchored(entry: &Entry, grounds: &Grounds) -> Option<Arc<Answer>> {
     if entry.answer.evidence != grounds.evidence() {
         return None;
     }
@@ -141,7 +189,8 @@ fn anchored(entry: &Entry, grounds: &Grounds) -> Option<Answer> {
         let index = citation.mark.checked_sub(1)?;
         move_to(citation, *entry.starts.get(index)?, grounds.hits.get(index)?)?;
     }
-    Some(answer)
+    let same = answer == *entry.answer;
+    Some(if same { Arc::clone(&entry.answer) } else { Arc::new(answer) })
 }
 
 /// Moves a citation with its passage, and makes sure that it still quotes what stands there.
@@ -158,7 +207,13 @@ fn move_to(citation: &mut Citation, passage_start: usize, hit: &Hit) -> Option<(
     Some(())
 }
 
-/// Bytes that an answer takes, about.
+impl Entry {
+    /// Bytes that it takes, about.
+    fn weight(&self) -> usize {
+        self.question_bytes + weight(&self.answer)
+    }
+}
+
 fn weight(answer: &Answer) -> usize {
     let cited = |citation: &Citation| {
         size_of::<Citation>()

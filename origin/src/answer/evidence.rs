@@ -6,12 +6,13 @@ use std::sync::Arc;
 use perigee_shared::evidence::{Evidence, PassageRef};
 use perigee_shared::id::Epoch;
 use perigee_shared::limits::EVIDENCE_PASSAGES_MAX;
+use perigee_shared::search::{Search, SearchMode};
 
 use super::words::{content_stems, words};
 use crate::retrieve::{Basis, Hit, Retrieved};
 
 /// Passages that are retrieved for an answer: twice the most it may rest on, so that near-duplicates can go.
-pub(super) const CANDIDATES: usize = 2 * EVIDENCE_PASSAGES_MAX;
+const CANDIDATES: usize = 2 * EVIDENCE_PASSAGES_MAX;
 
 /// A passage is left out when its fused score is below this part of the best one's.
 const SCORE_CUTOFF: f32 = 0.4;
@@ -30,6 +31,11 @@ const COVERAGE_WEIGHT: f32 = 0.1;
 
 /// Passages whose words count when the question's are looked for.
 const COVERING_PASSAGES: usize = 3;
+
+/// What is retrieved for an answer.
+pub(super) fn search(query: &str) -> Search {
+    Search { query: query.to_owned(), k: CANDIDATES, filter: None, mode: SearchMode::Hybrid }
+}
 
 /// The passages for one question, best first, as they were at one epoch.
 #[derive(Debug, Clone)]

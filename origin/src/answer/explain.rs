@@ -6,9 +6,10 @@ use perigee_shared::question::Question;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use super::evidence::Grounds;
+use super::asked::Seen;
+use super::evidence::{Grounds, search};
 use super::wording::{Considered, Wording};
-use super::{AnswerError, Answers, Seen, follow_up, search};
+use super::{AnswerError, Answers, follow_up};
 use crate::corpus::Corpus;
 use crate::paraphrase::{Features, Judgement, Support};
 

@@ -105,18 +105,19 @@ impl Flights {
     ///
     /// A generation for other words at the same epoch is joined where `alike` says of its topic that its answer will do.
     ///
-    /// `store` gets the answer if it may be kept, before the generation leaves the register: one of both always
-    /// knows of it.
-    pub(super) fn board<T, Work>(
+    /// `prepare` gets the answer if it may be kept, and answers what keeps it. That is called before the generation
+    /// leaves the register, so that one of both always knows of the answer; whoever boards waits meanwhile.
+    pub(super) fn board<T, Work, Keep>(
         &self,
         passenger: Passenger,
         alike: impl Fn(&Topic) -> bool,
         cached: impl FnOnce() -> Option<T>,
         generate: impl FnOnce(Pilot) -> Work,
-        store: impl FnOnce(&Arc<Answer>) + Send + 'static,
+        prepare: impl FnOnce(&Arc<Answer>) -> Keep + Send + 'static,
     ) -> Boarding<T>
     where
         Work: Future<Output = Result<Answer, AnswerError>> + Send + 'static,
+        Keep: FnOnce(),
     {
         let Passenger { of, label, topic, keep } = passenger;
         let at = (of, label.epoch);
@@ -142,7 +143,9 @@ impl Flights {
         let work = generate(Pilot { flight });
         let task = async move {
             let outcome = work.await.map(Arc::new);
-            landing.land(outcome, store);
+            let storable = outcome.as_ref().ok().filter(|answer| answer.may_be_stored());
+            let keep = storable.map(prepare);
+            landing.land(outcome, keep);
         };
         let span = tracing::info_span!("generate", corpus = %label.corpus, epoch = %label.epoch, id = label.stamp.id);
         tokio::spawn(task.instrument(span));
@@ -172,15 +175,14 @@ struct Landing {
 }
 
 impl Landing {
-    fn land(self, outcome: Result<Arc<Answer>, AnswerError>, store: impl FnOnce(&Arc<Answer>)) {
+    fn land(self, outcome: Result<Arc<Answer>, AnswerError>, keep: Option<impl FnOnce()>) {
         {
             // Joining happens under the same lock, so that a late wish to keep the answer is not lost.
             let mut open = self.flights.lock();
-            if let Ok(answer) = &outcome
-                && answer.may_be_stored()
+            if let Some(keep) = keep
                 && self.flight.keep.load(Ordering::Relaxed)
             {
-                store(answer);
+                keep();
             }
             open.remove(&self.at);
         }

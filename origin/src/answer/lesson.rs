@@ -7,7 +7,7 @@ use perigee_shared::answer::Answer;
 use perigee_shared::id::{CorpusName, Similarity, TenantId};
 use tokio::time::{Duration, Instant};
 
-use super::Asked;
+use super::asked::Asked;
 use super::wording::Considered;
 use crate::embed::Embedder;
 use crate::paraphrase::compare::{Label, compare};

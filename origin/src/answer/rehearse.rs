@@ -3,10 +3,11 @@
 use perigee_shared::answer::{Answer, Finish, Generator};
 use perigee_shared::question::Question;
 
-use super::evidence::Grounds;
+use super::evidence::{Grounds, search};
 use super::flight::Label;
+use super::generate::finish;
 use super::stamp::Stamp;
-use super::{AnswerError, extractive, finish, follow_up, search};
+use super::{AnswerError, extractive, follow_up};
 use crate::embed::Embedder;
 use crate::retrieve::Retrieved;
 use perigee_shared::search::Search;

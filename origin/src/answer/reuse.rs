@@ -5,11 +5,13 @@ use perigee_shared::gate::Reading;
 use perigee_shared::search::Search;
 use std::sync::Arc;
 
-use super::evidence::Grounds;
+use super::asked::Asked;
+use super::evidence::{Grounds, search};
 use super::flight::Identity;
 use super::lesson::Lesson;
+use super::way::Shared;
 use super::wording::{Considered, Wording, support_of};
-use super::{AnswerError, Asked, Shared, recheck, search, stamp};
+use super::{AnswerError, keep, stamp};
 use crate::paraphrase::{CANDIDATES_MAX, Decision, Mode, Terms};
 use crate::retrieve::Retrieved;
 
@@ -129,8 +131,7 @@ impl Shared {
         if own.epoch != grounds.epoch {
             return None;
         }
-        let answer =
-            recheck::revalidate(&self.cache, &asked.standing, of, &one.answered.question, query, &own)?;
+        let answer = keep::revalidate(&self.cache, &asked.standing, of, &one.answered.question, query, &own)?;
         (answer.epoch == grounds.epoch && answer.id == one.answer.id).then_some(answer)
     }
 }

@@ -1,25 +1,13 @@
-//! What the tests of these modules share: questions and passages out of nothing.
+//! What the tests of these modules share: passages out of nothing, and the bundled model.
 
 use std::path::Path;
 
-use perigee_shared::caller::Audience;
-use perigee_shared::id::{ContentHash, CorpusName, DocumentId, Similarity, TenantId};
-use perigee_shared::question::{Options, Question, Speaker, Turn};
+use perigee_shared::id::{ContentHash, DocumentId, Similarity};
 use perigee_shared::search::{LexicalRank, VectorRank};
+pub(super) use perigee_shared::testing::question;
 
 use crate::embed::{EmbedOptions, Embedder};
 use crate::retrieve::Hit;
-
-/// A question of one turn.
-pub(super) fn question(text: &str) -> Question {
-    Question {
-        tenant: TenantId::new("acme").unwrap(),
-        corpus: CorpusName::new("docs").unwrap(),
-        audience: Audience::public(),
-        turns: vec![Turn { speaker: Speaker::User, text: text.to_owned() }],
-        options: Options::default(),
-    }
-}
 
 /// A passage that stands at character 100 of the document `d{number}` and was found by both rankings.
 pub(super) fn hit(number: u64, title: &str, text: &str) -> Hit {

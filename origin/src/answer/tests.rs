@@ -1,5 +1,6 @@
 //! What callers may rely on when they ask.
 
+mod border;
 mod library;
 mod measured;
 mod oracle;
@@ -9,14 +10,28 @@ mod reuse;
 mod sharing;
 mod threshold;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use perigee_shared::answer::{Answer, Finish, Generator};
+use perigee_shared::cache_control::CacheControl;
+use perigee_shared::cache_key::CacheKey;
+use perigee_shared::header::CacheOutcome;
+use perigee_shared::id::{ContentHash, Epoch};
+use perigee_shared::question::Question;
+use perigee_shared::search::Search;
+use tokio::time::Instant;
+
+use super::asked::Seen;
+use super::evidence::search;
+use super::flight::Identity;
+use super::generate::REFUSAL;
 use super::scripted::Scripted;
 use super::testing::{embedder, hit, question};
 use super::*;
-use crate::retrieve::{Basis, Hit, QueryVector};
-use perigee_shared::id::ContentHash;
+use crate::paraphrase::Tolerance;
+use crate::retrieve::{Basis, Hit, QueryVector, Retrieved};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -9,9 +9,10 @@ use fastembed::{RerankInitOptionsUserDefined, TextRerank, TokenizerFiles, UserDe
 use perigee_shared::question::{Options, Question};
 use tokio::time::{Instant, timeout};
 
+use super::asked::Asked;
 use super::prompt::{Message, fenced};
 use super::upstream::{Piece, Upstream};
-use super::{Asked, Shared};
+use super::way::Shared;
 use crate::answer::wording::{Considered, Wording};
 use crate::embed::{EmbedError, runtime_environment};
 

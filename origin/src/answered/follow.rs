@@ -60,16 +60,13 @@ async fn resolve<Work>(
 ) where
     Work: Future<Output = Result<(), CorpusError>>,
 {
-    let key = answered.key;
-    if !standing.is_in_doubt(&key) {
+    if !standing.is_in_doubt(&answered.key) {
         return;
     }
     standing.rechecked.fetch_add(1, Ordering::Relaxed);
     metrics::counter!("perigee_answers_rechecked_total", &labels(corpus)).increment(1);
     if let Err(error) = recheck(answered, basis).await {
-        // Nothing is known of it then, and whoever asks next finds out.
-        tracing::warn!(corpus = %corpus.name(), %error, "an answer could not be checked again");
-        standing.forget(&key);
+        tracing::warn!(corpus = %corpus.name(), %error, "an answer could not be checked again and is dropped");
     }
 }
 

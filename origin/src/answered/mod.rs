@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use perigee_shared::answer::Answer;
+use perigee_shared::answer_index::AnswerMark;
 use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::evidence::Evidence;
 use perigee_shared::gate::{Reading, Signature};
@@ -70,10 +71,19 @@ pub(crate) struct Supported<'a> {
     pub(crate) epoch: Epoch,
 }
 
+/// The same, read and embedded: ready to be taken in.
+pub(crate) struct NewAnswer {
+    answered: Answered,
+    basis: Arc<Basis>,
+    epoch: Epoch,
+    mark: AnswerMark,
+}
+
 impl Supported<'_> {
-    fn answered(&self) -> Answered {
-        let Self { key, question, query, answer, .. } = *self;
-        Answered {
+    /// Takes its time, a fraction of a millisecond: to be called outside of any lock.
+    pub(crate) fn prepare(&self) -> NewAnswer {
+        let Self { key, question, query, answer, basis, epoch } = *self;
+        let answered = Answered {
             key,
             context: ContextKey::of(question),
             question: question.clone(),
@@ -84,7 +94,8 @@ impl Supported<'_> {
                 .then(|| StaticModel::bundled().embed(question.asked()))
                 .flatten(),
             uses: AtomicU64::new(1),
-        }
+        };
+        NewAnswer { answered, basis: Arc::clone(basis), epoch, mark: AnswerMark::of(answer) }
     }
 }
 

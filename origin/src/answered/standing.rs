@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use perigee_shared::answer::Answer;
 use perigee_shared::answer_index::{AnswerMark, Uses};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::Audience;
@@ -18,11 +19,8 @@ use perigee_shared::question::Question;
 use tokio::sync::{Mutex, watch};
 
 use super::publish::Publication;
-use super::{Answered, Supported};
+use super::{Answered, NewAnswer, Supported};
 use crate::retrieve::{Basis, QueryVector, Rule, Rules};
-
-/// Answered questions of one corpus. Beyond, the least used make room.
-const ANSWERED_MAX: usize = 20_000;
 
 /// The part that makes room at a time: sorting by use is for many at once.
 const ROOM_PART: usize = 16;
@@ -47,6 +45,8 @@ struct State {
     in_doubt: usize,
     /// Grows with every change to what would be published.
     version: u64,
+    /// Whether the corpus is gone: nothing is taken in any more.
+    ended: bool,
 }
 
 #[derive(Clone)]
@@ -93,11 +93,7 @@ impl Slot {
 
 impl Standing {
     /// Of a corpus whose steps from `epoch` on will be followed.
-    pub(super) fn new(epoch: Epoch, rules: Rules) -> Self {
-        Self::bounded(epoch, rules, ANSWERED_MAX)
-    }
-
-    pub(super) fn bounded(epoch: Epoch, rules: Rules, most: usize) -> Self {
+    pub(super) fn new(epoch: Epoch, rules: Rules, most: usize) -> Self {
         let state = State {
             most,
             certified: epoch,
@@ -105,6 +101,7 @@ impl Standing {
             slots: HashMap::new(),
             in_doubt: 0,
             version: 0,
+            ended: false,
         };
         let (progress, _) = watch::channel(Progress { certified: epoch, in_doubt: 0 });
         Self {
@@ -116,50 +113,50 @@ impl Standing {
         }
     }
 
-    /// Takes in a new answer, in place of one of the same question.
-    pub(crate) fn keep(&self, supported: &Supported<'_>) {
-        let answered = Arc::new(supported.answered());
+    /// Takes in a new answer, in place of one of the same question. Answers which ones are known no longer: those that
+    /// made room for it, or itself where the corpus is gone.
+    #[must_use = "what is known no longer must be kept no longer"]
+    pub(crate) fn keep(&self, new: NewAnswer) -> Vec<CacheKey> {
+        let NewAnswer { answered, basis, epoch: retrieved, mark } = new;
         let mut state = self.write();
-        if let Some(before) = state.slots.get(&supported.key) {
+        if state.ended {
+            return vec![answered.key];
+        }
+        if let Some(before) = state.slots.get(&answered.key) {
             answered.uses.store(before.answered.uses() + 1, Ordering::Relaxed);
         }
-        let slot = Slot {
-            answered,
-            basis: Arc::clone(supported.basis),
-            retrieved: supported.epoch,
-            mark: AnswerMark::of(supported.answer),
-            in_doubt: self.is_late(supported, &state),
-        };
-        state.put(slot);
-        if state.slots.len() > state.most {
-            state.make_room();
-        }
+        let in_doubt = self.is_late(retrieved, &state);
+        state.put(Slot { answered: Arc::new(answered), basis, retrieved, mark, in_doubt });
+        let pushed_out = if state.slots.len() > state.most { state.make_room() } else { Vec::new() };
         self.changed(state);
+        pushed_out
     }
 
-    /// Takes note that an answer was retrieved for again and stands.
-    pub(crate) fn confirm(&self, supported: &Supported<'_>) {
+    /// Takes note that an answer was retrieved for again and stands. Answers what [`Self::keep`] does.
+    #[must_use = "what is known no longer must be kept no longer"]
+    pub(crate) fn confirm(&self, supported: &Supported<'_>) -> Vec<CacheKey> {
         let mut state = self.write();
         let known = state.slots.get(&supported.key);
         let Some(slot) = known.filter(|slot| slot.answered.evidence == supported.answer.evidence) else {
             drop(state);
-            return self.keep(supported);
+            return self.keep(supported.prepare());
         };
         let mut slot = slot.clone();
         if slot.in_doubt && supported.epoch >= slot.retrieved {
             slot.basis = Arc::clone(supported.basis);
             slot.retrieved = supported.epoch;
-            slot.in_doubt = self.is_late(supported, &state);
+            slot.in_doubt = self.is_late(supported.epoch, &state);
         }
         // Its citations may have moved.
         slot.mark = AnswerMark::of(supported.answer);
         state.put(slot);
         self.changed(state);
+        Vec::new()
     }
 
-    /// Whether steps were taken without it that may have touched it.
-    fn is_late(&self, supported: &Supported<'_>, state: &State) -> bool {
-        self.rules.hold(Rule::Late) && supported.epoch < state.certified
+    /// Whether steps were taken without an answer of this epoch, which may have touched it.
+    fn is_late(&self, retrieved: Epoch, state: &State) -> bool {
+        self.rules.hold(Rule::Late) && retrieved < state.certified
     }
 
     /// Forgets an answer: it does not stand, or is kept no more.
@@ -168,6 +165,25 @@ impl Standing {
         if state.remove(key) {
             self.changed(state);
         }
+    }
+
+    /// Forgets this very answer, which is kept no more; not one that has come in its place.
+    pub(crate) fn forget_answer(&self, key: &CacheKey, answer: &Answer) {
+        let mark = AnswerMark::of(answer);
+        let mut state = self.write();
+        if state.slots.get(key).is_some_and(|slot| slot.mark == mark) && state.remove(key) {
+            self.changed(state);
+        }
+    }
+
+    /// The corpus is gone. Answers all that were known; from now on nothing is.
+    pub(super) fn end(&self) -> Vec<CacheKey> {
+        let mut state = self.write();
+        state.ended = true;
+        state.in_doubt = 0;
+        let known = std::mem::take(&mut state.slots).into_keys().collect();
+        self.changed(state);
+        known
     }
 
     /// The epoch, `epoch` or a later one, at which the answer to `key` that rests on `evidence` is known to stand.
@@ -366,13 +382,16 @@ impl State {
         true
     }
 
-    fn make_room(&mut self) {
+    /// Forgets the least used, and says which.
+    fn make_room(&mut self) -> Vec<CacheKey> {
         let mut uses: Vec<(u64, CacheKey)> =
             self.slots.values().map(|slot| (slot.answered.uses(), slot.answered.key)).collect();
         let (least, _, _) = uses.select_nth_unstable(self.slots.len().div_ceil(ROOM_PART));
-        for (_, key) in least {
+        let least: Vec<CacheKey> = least.iter().map(|(_, key)| *key).collect();
+        for key in &least {
             self.remove(key);
         }
+        least
     }
 }
 

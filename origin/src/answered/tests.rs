@@ -1,46 +1,26 @@
 //! What the answered questions of a corpus remember, list and forget.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use perigee_shared::answer::{Answer, Finish, Generator, Usage};
+use perigee_shared::answer::Answer;
 use perigee_shared::answer_index::{AnswerMark, Uses};
 use perigee_shared::cache_key::{CacheKey, ContextKey};
 use perigee_shared::caller::Audience;
 use perigee_shared::evidence::{Evidence, PassageRef};
-use perigee_shared::id::{ContentHash, CorpusName, DocumentId, Epoch, TenantId};
-use perigee_shared::question::{Options, Question, Speaker, Turn};
+use perigee_shared::id::{ContentHash, DocumentId, Epoch};
+use perigee_shared::question::{Question, Speaker, Turn};
+use perigee_shared::testing::question;
 
 use super::{Standing, Supported};
 use crate::embed::DIMENSIONS;
 use crate::retrieve::{Basis, QueryVector, Rules};
 
-fn question(text: &str) -> Question {
-    Question {
-        tenant: TenantId::new("acme").unwrap(),
-        corpus: CorpusName::new("docs").unwrap(),
-        audience: Audience::public(),
-        turns: vec![Turn { speaker: Speaker::User, text: text.to_owned() }],
-        options: Options::default(),
-    }
-}
-
-fn answer(question: &Question, epoch: u64, text: &str) -> Answer {
+fn answer(epoch: u64, text: &str) -> Answer {
     let document = DocumentId::new("refunds").unwrap();
     let evidence = Evidence::new(vec![PassageRef { document, hash: ContentHash::of(text.as_bytes()) }]);
-    Answer {
-        id: format!("chatcmpl-{text}"),
-        created_s: 1,
-        corpus: question.corpus.clone(),
-        text: text.to_owned(),
-        citations: Vec::new(),
-        evidence,
-        epoch: Epoch::new(epoch),
-        finish: Finish::Stop,
-        usage: Usage::default(),
-        generator: Generator::Upstream,
-    }
+    Answer { id: format!("chatcmpl-{text}"), evidence, ..perigee_shared::testing::answer(text, epoch) }
 }
 
 /// A direction between two axes.
@@ -50,20 +30,31 @@ fn vector(towards_second: f32) -> QueryVector {
     QueryVector::new(&row).unwrap()
 }
 
-fn keep(standing: &Standing, question: &Question, epoch: u64, text: &str, towards_second: f32) -> CacheKey {
+/// Keeps an answer; tells its key, and whose is known no longer.
+fn put(
+    standing: &Standing,
+    question: &Question,
+    epoch: u64,
+    text: &str,
+    towards_second: f32,
+) -> (CacheKey, Vec<CacheKey>) {
     let key = CacheKey::of(question);
-    let (answer, basis) = (answer(question, epoch, text), Arc::new(Basis::open(vector(towards_second))));
+    let (answer, basis) = (answer(epoch, text), Arc::new(Basis::open(vector(towards_second))));
     let (query, epoch) = (question.asked(), answer.epoch);
-    standing.keep(&Supported { key, question, query, answer: &answer, basis: &basis, epoch });
-    key
+    let supported = Supported { key, question, query, answer: &answer, basis: &basis, epoch };
+    (key, standing.keep(supported.prepare()))
+}
+
+fn keep(standing: &Standing, question: &Question, epoch: u64, text: &str, towards_second: f32) -> CacheKey {
+    put(standing, question, epoch, text, towards_second).0
 }
 
 fn evidence(text: &str) -> Evidence {
-    answer(&question("any"), 1, text).evidence
+    answer(1, text).evidence
 }
 
 fn standing() -> Standing {
-    Standing::new(Epoch::new(5), Rules::default())
+    Standing::new(Epoch::new(5), Rules::default(), 1_000)
 }
 
 fn listed(standing: &Standing) -> Vec<(CacheKey, AnswerMark)> {
@@ -99,17 +90,11 @@ fn an_answer_that_was_overtaken_by_a_change_is_not_listed_before_it_was_checked_
     assert_eq!(standing.stands(&late, &evidence("yes"), Epoch::new(5)), None);
     assert_eq!((listed(&standing).len(), standing.tally().in_doubt), (0, 1));
 
-    let (asked, checked) = (question("late"), answer(&question("late"), 5, "yes"));
+    let (asked, checked) = (question("late"), answer(5, "yes"));
     let basis = Arc::new(Basis::open(vector(0.0)));
     let (query, epoch) = (asked.asked(), checked.epoch);
-    standing.confirm(&Supported {
-        key: late,
-        question: &asked,
-        query,
-        answer: &checked,
-        basis: &basis,
-        epoch,
-    });
+    let supported = Supported { key: late, question: &asked, query, answer: &checked, basis: &basis, epoch };
+    assert!(standing.confirm(&supported).is_empty());
     assert_eq!(standing.stands(&late, &evidence("yes"), Epoch::new(5)), Some(Epoch::new(5)));
     assert_eq!(listed(&standing), [(late, AnswerMark::of(&checked))]);
 }
@@ -149,24 +134,47 @@ async fn a_step_brings_in_doubt_all_but_the_untouched() {
 }
 
 #[test]
-fn beyond_its_bound_the_least_used_make_room() {
-    let standing = Standing::bounded(Epoch::new(5), Rules::default(), 32);
+fn beyond_its_bound_the_least_used_make_room_and_are_named() {
+    let standing = Standing::new(Epoch::new(5), Rules::default(), 32);
     let used = keep(&standing, &question("used"), 5, "yes", 0.0);
     standing.used(&used);
+    let mut known = HashSet::from([used]);
     for number in 0..200 {
-        keep(&standing, &question(&format!("question {number}")), 5, "yes", 0.0);
+        let (key, pushed_out) = put(&standing, &question(&format!("question {number}")), 5, "yes", 0.0);
+        known.insert(key);
+        assert!(pushed_out.iter().all(|key| known.remove(key)), "named twice, or never there");
         assert!(standing.tally().answers <= 32);
     }
-    assert!(standing.question(&used).is_some() && standing.tally().answers >= 29);
+    let listed: HashSet<CacheKey> = listed(&standing).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(listed, known);
+    assert!(known.contains(&used) && known.len() >= 29);
+}
+
+#[test]
+fn of_a_corpus_that_is_gone_nothing_is_taken_in() {
+    let standing = standing();
+    let before = keep(&standing, &question("before"), 5, "yes", 0.0);
+    assert_eq!(standing.end(), [before]);
+    let (late, pushed_out) = put(&standing, &question("late"), 5, "yes", 0.0);
+    assert_eq!((pushed_out, standing.tally().answers), (vec![late], 0));
+}
+
+#[test]
+fn what_has_come_in_the_place_of_a_forgotten_answer_stays() {
+    let standing = standing();
+    let key = keep(&standing, &question("any"), 5, "new", 0.0);
+    standing.forget_answer(&key, &answer(5, "old"));
+    assert!(standing.question(&key).is_some());
+    standing.forget_answer(&key, &answer(5, "new"));
+    assert!(standing.question(&key).is_none());
 }
 
 #[test]
 fn what_edges_gave_counts_as_much_as_what_was_given_here() {
-    let standing = Standing::bounded(Epoch::new(5), Rules::default(), 32);
+    let standing = Standing::new(Epoch::new(5), Rules::default(), 32);
     let used = keep(&standing, &question("used"), 5, "yes", 0.0);
     let unused = keep(&standing, &question("unused"), 5, "no", 0.0);
-    let (there, elsewhere) =
-        (AnswerMark::of(&answer(&question("used"), 5, "yes")), AnswerMark::from_bytes([7; 4]));
+    let (there, elsewhere) = (AnswerMark::of(&answer(5, "yes")), AnswerMark::from_bytes([7; 4]));
     let mut counts = [(there, 40), (elsewhere, 900)].into();
     standing.used_at_an_edge(&Uses::take_from(&mut counts));
     assert_eq!((standing.uses(&used), standing.uses(&unused)), (41, 1));

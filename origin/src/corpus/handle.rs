@@ -248,6 +248,12 @@ impl Corpus {
         .await
     }
 
+    /// Moves the border between exact and approximate search.
+    #[cfg(test)]
+    pub(crate) fn search_exactly_up_to(&self, passages: u64) {
+        self.core.views.vectors.search_exactly_up_to(passages);
+    }
+
     /// Every step that searches will see from now on.
     pub(crate) fn shifts(&self) -> broadcast::Receiver<Arc<Shift>> {
         self.core.shifts.subscribe()

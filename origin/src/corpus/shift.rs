@@ -54,7 +54,6 @@ impl Shift {
         rules: Rules,
     ) -> Result<Option<Vec<Option<Rule>>>, CorpusError> {
         let Some(Change { removed, gone, added }) = &self.change else { return Ok(None) };
-        let bases: Vec<Arc<Basis>> = rankings.iter().map(|(_, basis)| Arc::clone(basis)).collect();
         let gone =
             gone.iter().map(|PassageText { title, headings, text }| ChangedPassage { title, headings, text });
         let came = added.iter().flat_map(|added| {
@@ -68,7 +67,7 @@ impl Shift {
                 audience: &added.document.attributes.audience,
             })
         });
-        let moved = Moved::read(&core.views.lexical, &self.state, removed.clone(), gone, came, &bases)?;
+        let moved = Moved::read(&core.views.lexical, &self.state, removed.clone(), gone, came, rankings)?;
         let touched = rankings.iter().map(|(audience, basis)| moved.touches(basis, audience, rules));
         Ok(Some(touched.collect()))
     }

@@ -82,16 +82,7 @@ impl From<Problem> for Refused {
 
 impl From<InvalidQuestion> for Refused {
     fn from(error: InvalidQuestion) -> Self {
-        let kind = match error {
-            InvalidQuestion::UnknownModel => ProblemKind::CorpusNotFound,
-            InvalidQuestion::TurnCount
-            | InvalidQuestion::NoQuestion
-            | InvalidQuestion::TooLong
-            | InvalidQuestion::NotText
-            | InvalidQuestion::Option(_)
-            | InvalidQuestion::Choices => ProblemKind::InvalidRequest,
-        };
-        Problem::new(kind, error.to_string()).with_param(error.param()).into()
+        Problem::from(error).into()
     }
 }
 

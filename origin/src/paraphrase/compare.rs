@@ -51,9 +51,9 @@ pub fn cited(answer: &Answer) -> HashSet<&PassageRef> {
 
 #[cfg(test)]
 mod tests {
-    use perigee_shared::answer::{Citation, Finish, Usage};
+    use perigee_shared::answer::Citation;
     use perigee_shared::evidence::Evidence;
-    use perigee_shared::id::{ContentHash, CorpusName, DocumentId, Epoch};
+    use perigee_shared::id::{ContentHash, DocumentId};
 
     use super::*;
 
@@ -73,16 +73,9 @@ mod tests {
             quote: String::new(),
         };
         Answer {
-            id: "chatcmpl-1".to_owned(),
-            created_s: 0,
-            corpus: CorpusName::new("docs").unwrap(),
-            text: text.to_owned(),
             citations: marks.iter().map(citation).collect(),
             evidence: Evidence::new((1..=3).map(passage).collect()),
-            epoch: Epoch::new(1),
-            finish: Finish::Stop,
-            usage: Usage::default(),
-            generator: Generator::Upstream,
+            ..perigee_shared::testing::answer(text, 1)
         }
     }
 

@@ -71,11 +71,14 @@ pub struct Watch {
     hits: u64,
     checked: u64,
     wrong: u64,
+    /// By the checks up to the last one, also where that one changed the mode and counting began anew.
+    false_hits: Interval,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { mode: Mode::Open, offset: 0.0, requests: 0, hits: 0, checked: 0, wrong: 0 }
+        let false_hits = Interval::of(0, 0);
+        Self { mode: Mode::Open, offset: 0.0, requests: 0, hits: 0, checked: 0, wrong: 0, false_hits }
     }
 }
 
@@ -136,6 +139,7 @@ impl Watch {
         }
         self.checked += 1;
         self.wrong += u64::from(!right);
+        self.false_hits = Interval::of(self.wrong, self.checked).times(self.hit_share());
         let mode = if self.bound(self.prior(set)) > set.share() {
             self.mode.stricter()
         } else if self.checked >= CHECKS_TO_LOOSEN && self.bound(0) < set.share() {
@@ -152,10 +156,11 @@ impl Watch {
         Some(mode)
     }
 
-    /// The share of all requests that were answered wrongly by reuse, by the corpus's own checks alone.
+    /// The share of all requests that were answered wrongly by reuse, by the corpus's own checks alone: what the last of
+    /// them made of it, and the mode of.
     #[must_use]
-    pub fn false_hits(&self) -> Interval {
-        Interval::of(self.wrong, self.checked).times(self.hit_share())
+    pub const fn false_hits(&self) -> Interval {
+        self.false_hits
     }
 
     /// Hits that have been compared with a fresh answer.
@@ -215,6 +220,11 @@ mod tests {
     fn one_error_is_no_reason_and_many_tighten_and_then_stop_reuse() {
         let mut watch = watch();
         assert_eq!(watch.check(false, set()), None);
+        let one_in_one = watch.false_hits();
+        assert!(
+            one_in_one.estimate > 0.19 && one_in_one.low < 0.1 && one_in_one.high <= 0.2,
+            "{one_in_one:?}"
+        );
         let mut changes = (0..100).filter_map(|n| watch.check(n % 3 == 0, set()));
         assert_eq!(
             (changes.next(), changes.next(), changes.next()),

@@ -2,9 +2,10 @@
 //!
 //! The fused scores of a search are made of two candidate lists, all of them: their least scores are the zero that the
 //! others are measured from. So a ranking rests on every passage of both lists, on the least score of each, which a new
-//! passage must reach to enter, and on the statistics that weigh the words.
+//! passage must reach to enter, on the statistics that weigh the words, and on how the vector list was found.
 
 use super::bm25::{Frame, PROPORTIONAL_MIN};
+use super::method::Method;
 use super::quantized::QueryVector;
 use super::top_passages::Ranked;
 
@@ -26,6 +27,8 @@ impl Word {
 /// What one search rests on.
 pub(crate) struct Basis {
     pub(super) vector: QueryVector,
+    /// How the vector list was found.
+    pub(super) method: Method,
     pub(super) words: Box<[Word]>,
     pub(super) frame: Frame,
     /// Every passage of either list, ascending.
@@ -39,6 +42,7 @@ pub(crate) struct Basis {
 impl Basis {
     pub(super) fn new(
         vector: QueryVector,
+        method: Method,
         by_vector: &[Ranked],
         words: Vec<Word>,
         by_words: &[Ranked],
@@ -51,6 +55,7 @@ impl Basis {
         passages.dedup();
         Self {
             vector,
+            method,
             words: words.into_boxed_slice(),
             frame,
             passages: passages.into_boxed_slice(),
@@ -62,7 +67,7 @@ impl Basis {
     /// Of a search that found nothing.
     #[cfg(test)]
     pub(crate) fn open(vector: QueryVector) -> Self {
-        Self::new(vector, &[], Vec::new(), &[], Frame::new(0, 0), 1)
+        Self::new(vector, Method::Exact, &[], Vec::new(), &[], Frame::new(0, 0), 1)
     }
 
     /// The question in the model's space.

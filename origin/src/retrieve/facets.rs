@@ -7,12 +7,13 @@ use std::ops::{Bound, Range};
 
 use perigee_shared::caller::Audience;
 use perigee_shared::filter::{Filter, Range as Bounds, Scalar};
-use perigee_shared::id::{ContentHash, Label};
+use perigee_shared::id::ContentHash;
 use perigee_shared::limits::METADATA_KEY_BYTES_MAX;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
 
 use super::passage_set::PassageSet;
+use super::readers::Readers;
 use crate::corpus::Attributes;
 
 /// Bytes of a text value that are kept. A longer one is kept by its beginning and its hash: `eq` and `in` stay
@@ -25,8 +26,7 @@ pub(crate) struct Facets {
     documents: u64,
     chars: u64,
     all: RoaringTreemap,
-    unlabelled: RoaringTreemap,
-    labels: HashMap<Label, PassageSet>,
+    readers: Readers,
     fields: HashMap<Box<str>, Field>,
 }
 
@@ -84,17 +84,17 @@ impl Facets {
         &self.all
     }
 
+    /// Who may read what.
+    pub(super) const fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
     /// Adds a version. Its passages are numbered `passages`.
     pub(crate) fn add(&mut self, passages: Range<u64>, attributes: &Attributes) {
         self.documents += 1;
         self.chars += attributes.chars as u64;
         self.all.insert_range(passages.clone());
-        if attributes.audience.is_empty() {
-            self.unlabelled.insert_range(passages.clone());
-        }
-        for label in &attributes.audience {
-            self.labels.entry(label.clone()).or_default().add(&passages);
-        }
+        self.readers.add(&passages, &attributes.audience);
         flatten(&attributes.metadata, &mut |path, value| {
             let field = match self.fields.get_mut(path) {
                 Some(field) => field,
@@ -109,14 +109,7 @@ impl Facets {
         self.documents = self.documents.saturating_sub(1);
         self.chars = self.chars.saturating_sub(attributes.chars as u64);
         self.all.remove_range(passages.clone());
-        self.unlabelled.remove_range(passages.clone());
-        for label in &attributes.audience {
-            if let Some(set) = self.labels.get_mut(label)
-                && set.remove(&passages)
-            {
-                self.labels.remove(label);
-            }
-        }
+        self.readers.remove(&passages, &attributes.audience);
         flatten(&attributes.metadata, &mut |path, value| {
             if let Some(field) = self.fields.get_mut(path)
                 && field.remove(&passages, value)
@@ -128,17 +121,7 @@ impl Facets {
 
     /// The passages that pass the filter and may be read by the audience. `None`: all of them.
     pub(crate) fn allowed(&self, filter: Option<&Filter>, audience: &Audience) -> Option<RoaringTreemap> {
-        let readable = match audience {
-            Audience::Everything => None,
-            Audience::Labels(_) if self.labels.is_empty() => None,
-            Audience::Labels(held) => {
-                let mut readable = self.unlabelled.clone();
-                for set in held.iter().filter_map(|label| self.labels.get(label)) {
-                    set.add_to(&mut readable);
-                }
-                Some(readable)
-            }
-        };
+        let readable = self.readers.readable(audience);
         match (filter.map(|filter| self.matching(filter)), readable) {
             (Some(matching), Some(readable)) => Some(matching & readable),
             (matching, readable) => matching.or(readable),

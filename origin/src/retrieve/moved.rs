@@ -4,7 +4,8 @@
 //! about each other, so the vector list only changes with a passage that was in it, or with one that is near enough to
 //! enter. Words are weighed by the whole corpus; as long as the rounded statistics of a question's words are what they
 //! were, the same holds for the lexical list. Above 10,000 passages the vector list comes from a graph and is itself
-//! approximate: there the rules tell whether it has become outdated, not whether the graph would find it again.
+//! approximate: there the rules tell whether it has become outdated, not whether the graph would find it again. Whoever
+//! crosses that border, either way, is in doubt.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -16,6 +17,7 @@ use perigee_shared::id::Label;
 use super::basis::{Basis, Word};
 use super::bm25::Frame;
 use super::lexical::{CONTEXT_WEIGHT, Lexical, counted};
+use super::method::Method;
 use super::quantized::{QuantizedVector, QueryVector};
 use super::views::State;
 use crate::corpus::CorpusError;
@@ -39,6 +41,8 @@ pub(crate) enum Rule {
     Frequency,
     /// The corpus has grown or shrunk so much that every word weighs differently.
     Frame,
+    /// The vector list would be found another way: there are so many passages now, or so few.
+    Method,
     /// Too much changed at once, or it is not known what.
     Missed,
     /// Its answer was made while the corpus changed.
@@ -46,6 +50,18 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Removed,
+        Self::Near,
+        Self::Worded,
+        Self::Frequency,
+        Self::Frame,
+        Self::Method,
+        Self::Missed,
+        Self::Late,
+    ];
+
     /// A label for metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -54,6 +70,7 @@ impl Rule {
             Self::Worded => "worded",
             Self::Frequency => "frequency",
             Self::Frame => "frame",
+            Self::Method => "method",
             Self::Missed => "missed",
             Self::Late => "late",
         }
@@ -94,6 +111,7 @@ pub(crate) struct NewPassage<'a> {
 /// One change, made ready to be compared with many rankings.
 pub(crate) struct Moved<'a> {
     frame: Frame,
+    methods: HashMap<&'a Audience, Method>,
     removed: Vec<Range<u64>>,
     arrivals: Vec<Arrival<'a>>,
     words: HashMap<String, MovedWord>,
@@ -115,7 +133,7 @@ struct MovedWord {
 }
 
 impl<'a> Moved<'a> {
-    /// Reads a change that led to `state`, for the rankings of `bases`.
+    /// Reads a change that led to `state`, for these rankings.
     ///
     /// # Errors
     /// The lexical index cannot be read.
@@ -125,8 +143,9 @@ impl<'a> Moved<'a> {
         removed: Vec<Range<u64>>,
         gone: impl Iterator<Item = ChangedPassage<'a>>,
         came: impl Iterator<Item = NewPassage<'a>>,
-        bases: &[Arc<Basis>],
+        rankings: &'a [(Audience, Arc<Basis>)],
     ) -> Result<Self, CorpusError> {
+        let bases = || rankings.iter().map(|(_, basis)| basis);
         let mut words: HashMap<String, MovedWord> = HashMap::new();
         for ChangedPassage { title, headings, text } in gone {
             let all = context(title, headings).chain([text]);
@@ -147,17 +166,18 @@ impl<'a> Moved<'a> {
             let vector = QueryVector::of(vector.clone());
             arrivals.push(Arrival { vector, audience, body_words, context_words });
         }
-        for basis in bases {
+        for basis in bases() {
             for word in basis.words.iter().filter(|word| word.is_counted_in_proportion()) {
                 words.entry(word.text.to_string()).or_default();
             }
         }
         let asked: HashSet<&str> =
-            bases.iter().flat_map(|basis| basis.words.iter().map(|word| &*word.text)).collect();
+            bases().flat_map(|basis| basis.words.iter().map(|word| &*word.text)).collect();
         for (text, moved) in words.iter_mut().filter(|(text, _)| asked.contains(text.as_str())) {
             moved.now = Some(lexical.word(&state.searcher, text.clone())?);
         }
-        Ok(Self { frame: state.frame, removed, arrivals, words })
+        let methods = state.methods.of(rankings.iter().map(|(audience, _)| audience));
+        Ok(Self { frame: state.frame, methods, removed, arrivals, words })
     }
 
     /// Whether a ranking for this audience may come out otherwise after the change, and why.
@@ -168,6 +188,9 @@ impl<'a> Moved<'a> {
         };
         if rules.hold(Rule::Removed) && self.removed.iter().any(in_lists) {
             return Some(Rule::Removed);
+        }
+        if rules.hold(Rule::Method) && self.methods.get(audience).is_some_and(|now| *now != basis.method) {
+            return Some(Rule::Method);
         }
         if rules.hold(Rule::Frame) && basis.frame != self.frame {
             return Some(Rule::Frame);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use roaring::RoaringTreemap;
 
 /// A set of passages, grown and shrunk by whole versions.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) enum PassageSet {
     #[default]
     Empty,

@@ -10,6 +10,7 @@ use perigee_shared::id::Epoch;
 use roaring::RoaringTreemap;
 use usearch::ffi::{IndexOptions, MetricKind, ScalarKind};
 
+use super::method::{Border, Method};
 use super::quantized::{QuantizedVector, QueryVector};
 use super::snapshot::{self, Manifest};
 use super::top_passages::{Best, Ranked};
@@ -22,10 +23,6 @@ const CONNECTIVITY: usize = 16;
 /// Candidates kept while a node is linked in, and while one searches.
 const EXPANSION_ADD: usize = 128;
 const EXPANSION_SEARCH: usize = 64;
-
-/// Candidates looked at one by one rather than through the graph. Reading so many vectors takes 1 to 2 ms, what a
-/// graph search with a filter of one in ten takes, and the result is exact.
-const EXACT_MAX: u64 = 10_000;
 
 /// Searches at one time that the index keeps buffers for; more wait for their turn before they come here.
 pub(crate) const SEARCHES_MAX: usize = 32;
@@ -41,6 +38,7 @@ pub(crate) struct Vectors {
     file: PathBuf,
     index: usearch::Index,
     threads: usize,
+    pub(super) border: Border,
 }
 
 impl Vectors {
@@ -60,7 +58,7 @@ impl Vectors {
         };
         let index = usearch::Index::new(&options).map_err(|error| CorpusError::vectors(file, error))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let vectors = Self { file: file.to_path_buf(), index, threads };
+        let vectors = Self { file: file.to_path_buf(), index, threads, border: Border::default() };
         vectors.grow_to(CAPACITY_MIN)?;
         Ok(vectors)
     }
@@ -97,6 +95,12 @@ impl Vectors {
             self.index.save(path).map_err(|error| std::io::Error::other(error.to_string()))
         })
         .map_err(|error| CorpusError::io(&self.file, &error, crate::corpus::VIEW_ADVICE))
+    }
+
+    /// Moves the border to approximate search.
+    #[cfg(test)]
+    pub(crate) fn search_exactly_up_to(&self, passages: u64) {
+        self.border.move_to(passages);
     }
 
     /// Passages in the index.
@@ -181,13 +185,13 @@ impl Vectors {
         if count == 0 {
             return Ok(Vec::new());
         }
-        if candidates > EXACT_MAX {
-            let found = self.search_graph(query, count, allowed, narrowed)?;
-            if found.len() == count {
-                return Ok(found);
+        match self.border.method(candidates) {
+            Method::Exact => self.search_exactly(query, count, allowed),
+            Method::Graph => {
+                let found = self.search_graph(query, count, allowed, narrowed)?;
+                if found.len() == count { Ok(found) } else { self.search_exactly(query, count, allowed) }
             }
         }
-        self.search_exactly(query, count, allowed)
     }
 
     /// Approximate: through the graph.

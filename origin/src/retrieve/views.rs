@@ -14,6 +14,7 @@ use super::bm25::Frame;
 use super::facets::Facets;
 use super::fuse::{self, Fused};
 use super::lexical::{Lexical, LexicalPassage, Stamp};
+use super::method::Methods;
 use super::quantized::{QuantizedVector, QueryVector};
 use super::snapshot::Manifest;
 use super::vectors::Vectors;
@@ -64,6 +65,7 @@ pub(crate) struct Ranking<P> {
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) frame: Frame,
+    pub(super) methods: Methods,
     /// Goes on seeing this epoch.
     pub(crate) searcher: Searcher,
 }
@@ -235,6 +237,7 @@ impl Views {
         let narrowed = facets.allowed(filter.as_ref(), audience);
         let allowed = narrowed.as_ref().unwrap_or_else(|| facets.all());
         let depth = (*k).max(fuse::DEPTH);
+        let method = self.vectors.border.method(allowed.len());
         let by_vector = match &vector {
             Some(vector) => self.vectors.search(vector, depth, allowed, narrowed.is_some())?,
             None => Vec::new(),
@@ -257,7 +260,7 @@ impl Views {
         drop(published);
         let basis = match (mode, filter, vector) {
             (SearchMode::Hybrid, None, Some(vector)) => {
-                Some(Arc::new(Basis::new(vector, &by_vector, words, &by_words, frame, depth)))
+                Some(Arc::new(Basis::new(vector, method, &by_vector, words, &by_words, frame, depth)))
             }
             (SearchMode::Hybrid | SearchMode::Vector | SearchMode::Lexical, _, _) => None,
         };
@@ -270,7 +273,13 @@ impl Views {
     /// to.
     pub(crate) fn state(&self) -> State {
         let published = self.read();
-        State { epoch: published.epoch, frame: published.frame(), searcher: self.lexical.searcher() }
+        let facets = &published.facets;
+        State {
+            epoch: published.epoch,
+            frame: published.frame(),
+            methods: self.vectors.border.methods(facets.passages(), facets.readers()),
+            searcher: self.lexical.searcher(),
+        }
     }
 
     // A panic while the lock was held leaves nothing half done that a search could trip over: the epoch is set last.

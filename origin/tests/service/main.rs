@@ -33,3 +33,5 @@ mod load;
 mod observing;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod watching;

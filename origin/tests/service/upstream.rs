@@ -1,6 +1,7 @@
-//! A model server that says one piece of an answer each time that the test tells it to.
+//! A model server that says one piece of an answer each time that the test tells it to, and one that never says the same.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -35,10 +36,7 @@ impl Scripted {
                 ([("content-type", "text/event-stream")], Body::from_stream(body))
             }),
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, pieces }
+        Self { url: serve(app).await, pieces }
     }
 
     /// Lets so many more pieces go.
@@ -50,4 +48,38 @@ impl Scripted {
     pub(crate) fn finish(&self) {
         self.say(1_000);
     }
+}
+
+/// Answers of a model that contradicts itself: about other things each time, and citing another passage than before.
+const MOODS: [&str; 8] = [
+    "Bears sleep all winter long. [1]",
+    "The violin has four strings. [2]",
+    "Granite is harder than chalk. [1]",
+    "Comets are made of ice and dust. [2]",
+    "Bread rises because of yeast. [1]",
+    "The Danube ends in the Black Sea. [2]",
+    "Chess is played on 64 squares. [1]",
+    "Magnets attract iron filings. [2]",
+];
+
+/// The base URL of a model server that gives another answer to each call.
+pub(crate) async fn moody() -> String {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let app = Router::new().route(
+        "/v1/chat/completions",
+        post(move || async move {
+            let mood = MOODS[calls.fetch_add(1, Ordering::Relaxed) % MOODS.len()];
+            let chunk =
+                json!({"choices": [{"index": 0, "delta": {"content": mood}, "finish_reason": "stop"}]});
+            ([("content-type", "text/event-stream")], format!("data: {chunk}\n\ndata: [DONE]\n\n"))
+        }),
+    );
+    serve(app).await
+}
+
+async fn serve(app: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
 }

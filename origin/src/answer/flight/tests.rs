@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use perigee_shared::answer::{Finish, Generator, Usage};
-use perigee_shared::evidence::Evidence;
-
 use super::*;
 use crate::answer::testing::question;
 
@@ -18,19 +15,8 @@ fn label() -> Label {
 }
 
 fn answer(pilot: &Pilot) -> Answer {
-    let Label { stamp, corpus, epoch } = pilot.label().clone();
-    Answer {
-        id: stamp.id,
-        created_s: stamp.created_s,
-        corpus,
-        text: pilot.text(),
-        citations: Vec::new(),
-        evidence: Evidence::default(),
-        epoch,
-        finish: Finish::Stop,
-        usage: Usage::default(),
-        generator: Generator::Upstream,
-    }
+    let Label { stamp: Stamp { id, created_s }, corpus, epoch } = pilot.label().clone();
+    Answer { id, created_s, corpus, ..perigee_shared::testing::answer(&pilot.text(), epoch.get()) }
 }
 
 fn start<Work>(flights: &Flights, generate: impl FnOnce(Pilot) -> Work) -> AnswerStream
@@ -38,7 +24,7 @@ where
     Work: Future<Output = Result<Answer, AnswerError>> + Send + 'static,
 {
     let passenger = Passenger { of: at(), label: label(), topic: None, keep: true };
-    match flights.board(passenger, |_| false, || None::<()>, generate, |_| ()) {
+    match flights.board(passenger, |_| false, || None::<()>, generate, |_| || ()) {
         Boarding::Started(stream) => stream,
         other => panic!("{other:?}"),
     }

@@ -49,6 +49,11 @@ impl Library {
         library
     }
 
+    /// Deletes the corpus.
+    pub(super) async fn delete(&self) {
+        self.corpora.delete(self.corpus.tenant(), self.corpus.name()).await.unwrap();
+    }
+
     /// What the corpus tolerates of reuse from now on.
     pub(super) async fn tolerate(&self, share: f64) {
         let (tenant, name) = (self.corpus.tenant(), self.corpus.name());

@@ -156,45 +156,61 @@ async fn wordings_asked_at_one_time_share_the_call_and_its_stream_from_the_begin
     assert_eq!(server.count(), 1);
 }
 
+/// The same question ten times, as ten people would put it.
+fn wordings(what: &str) -> [String; 10] {
+    [
+        format!("How do I {what}?"),
+        format!("How can I {what}?"),
+        format!("How to {what}"),
+        format!("Is there a way to {what}?"),
+        format!("Could you tell me how to {what}?"),
+        format!("hi, how do i {what}, please?"),
+        format!("How can we {what}?"),
+        format!("I want to know how to {what}"),
+        format!("What are the steps to {what}?"),
+        format!("How do I {what}? Thanks!"),
+    ]
+}
+
 #[tokio::test]
-async fn a_thousand_wordings_of_three_questions_make_three_upstream_calls() {
+async fn a_thousand_askers_of_three_questions_in_ten_wordings_make_three_upstream_calls() {
     let server = Scripted::start([waiting(), waiting(), waiting()]).await;
     let desk = Desk::new(Some(&server));
-    let questions = ["How do I install uv?", "How do I clean the uv cache?", "Does uv need Python?"];
+    let questions = ["install uv", "clean the uv cache", "update Python"].map(wordings);
     let ask = |n: usize| {
-        // Each with a number of spaces of its own before its last word.
-        let text = questions[n % 3];
-        let (head, tail) = text.rsplit_once(' ').unwrap();
-        let worded = question(&format!("{head}{}{tail}", " ".repeat(1 + n / 3 % 20)));
-        let desk = &desk;
-        async move { (n, desk.ask(worded, CacheControl::default()).await.unwrap()) }
+        let (desk, worded) = (&desk, question(&questions[n % 3][n / 3 % 10]));
+        async move { (n % 3, stream(desk.ask(worded, CacheControl::default()).await.unwrap())) }
     };
-    let replies = futures::future::join_all((0..1_000).map(ask)).await;
-    // Whoever was first hangs up halfway.
-    let (left, stay): (Vec<_>, Vec<_>) =
-        replies.into_iter().partition(|(_, reply)| matches!(reply, Reply::Stream(_, CacheOutcome::Miss, _)));
-    assert_eq!(left.len(), 3);
-    drop(left);
-    (0..3).for_each(|_| server.go());
-    let whole = stay.into_iter().map(|(n, reply)| async move { (n, whole(reply).await) });
-    let all = async {
-        let all = futures::future::join_all(whole);
-        tokio::pin!(all);
-        loop {
-            tokio::select! {
-                all = &mut all => return all,
-                // One permit is kept at a time: each generation needs one of its own.
-                () = tokio::task::yield_now() => server.go(),
-            }
+    let mut all = futures::future::join_all((0..1_000).map(ask)).await;
+    assert_eq!(server.count(), 3);
+    // Everybody reads the first words; then whoever came first to each question, and for whom it is asked, hangs up.
+    let mut first = [true; 3];
+    let mut stay = Vec::new();
+    for (which, mut reader) in all.drain(..) {
+        assert!(matches!(reader.next().await, Some(AnswerEvent::Text(text)) if text == "So it"));
+        if !std::mem::take(&mut first[which]) {
+            stay.push((which, reader));
+        }
+    }
+    let ids: Vec<String> = stay.iter().map(|(_, reader)| reader.id().to_owned()).collect();
+    let rest = futures::future::join_all(stay.into_iter().map(|(which, reader)| async move {
+        let (text, end) = drain(reader).await;
+        (which, text, end.unwrap())
+    }));
+    tokio::pin!(rest);
+    let rest = loop {
+        tokio::select! {
+            rest = &mut rest => break rest,
+            // One permit is kept at a time: each generation needs one of its own.
+            () = tokio::task::yield_now() => server.go(),
         }
     };
-    let all = all.await;
-    assert_eq!(server.count(), 3);
-    assert!(all.iter().all(|(_, (answer, _))| answer.text == "So it is. [1]"));
-    for kind in 0..3 {
-        let mut ids = all.iter().filter(|(n, _)| n % 3 == kind).map(|(_, (answer, _))| &answer.id);
-        let first = ids.next().unwrap();
-        assert!(ids.all(|id| id == first));
+    assert_eq!((rest.len(), server.count()), (997, 3));
+    for ((which, text, answer), id) in rest.iter().zip(&ids) {
+        assert_eq!((text.as_str(), answer.text.as_str()), (" is. [1]", "So it is. [1]"));
+        assert_eq!(&answer.id, id);
+        let others = rest.iter().zip(&ids).filter(|((other, ..), _)| other == which);
+        assert!(others.into_iter().all(|(_, other)| other == id), "two answers to one question");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bitmaps against an oracle that looks at each document's JSON.
 
 use perigee_shared::filter::InvalidFilter;
+use perigee_shared::id::Label;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -166,7 +167,7 @@ proptest! {
             prop_assert_eq!(found.as_ref(), Some(&expected), "{:?}", filter);
         }
         if left.is_empty() {
-            prop_assert!(facets.fields.is_empty() && facets.labels.is_empty() && facets.all.is_empty());
+            prop_assert!(facets.fields.is_empty() && facets.readers.is_empty() && facets.all.is_empty());
         }
     }
 }

@@ -1,65 +1,65 @@
-//! An edge as far as freshness goes: answers that it keeps, and snapshots that it gets now and then.
+//! An edge's isolate, with answer indexes that take their time.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use perigee_shared::answer::Answer;
-use perigee_shared::answer_index::{AnswerMark, Snapshot};
-use perigee_shared::cache_key::CacheKey;
+use perigee_edge::testing::{IndexReply, Isolate};
 use perigee_shared::id::Epoch;
 
-use super::STALENESS_STEPS;
-use crate::answered::{Body, Published, Standing};
+use super::{REFRESH_MS, STALENESS_MS};
+use crate::answer::Answers;
+use crate::answered::{Body, Published};
 use crate::corpus::Corpus;
 
-#[derive(Default)]
-pub(super) struct ModelEdge {
-    kept: HashMap<CacheKey, (Arc<Answer>, usize)>,
-    /// With the step at which it was got.
-    snapshot: Option<(Snapshot, usize)>,
+pub(super) struct LaggingEdge {
+    pub(super) isolate: Isolate,
+    /// What an origin, asked at the first of these times, answers at the second.
+    under_way: Option<(u64, u64, Published)>,
+    /// The last epoch that was written through it.
+    pub(super) written: Epoch,
+    /// The forms in which indexes came.
+    pub(super) forms: BTreeSet<&'static str>,
 }
 
-impl ModelEdge {
-    /// What the edge serves by itself: an answer that was the latest when it was got, a moment ago, or that a snapshot
-    /// certifies. With the epoch that it is served for.
-    pub(super) fn serve(&self, key: &CacheKey, now: usize) -> Option<(Arc<Answer>, Epoch)> {
-        let (answer, got) = self.kept.get(key)?;
-        let (snapshot, seen) = self.snapshot.as_ref()?;
-        let epoch = snapshot.header().epoch;
-        if now - seen < STALENESS_STEPS && snapshot.covers(key, AnswerMark::of(answer)) {
-            return Some((Arc::clone(answer), epoch));
-        }
-        // Without a certificate only what is as new as all that is known.
-        let newest = answer.epoch >= epoch && now - got < STALENESS_STEPS;
-        newest.then(|| (Arc::clone(answer), answer.epoch))
+impl LaggingEdge {
+    pub(super) fn new() -> Self {
+        let isolate = Isolate::new(STALENESS_MS, REFRESH_MS);
+        Self { isolate, under_way: None, written: Epoch::ZERO, forms: BTreeSet::new() }
     }
 
-    pub(super) fn keep(&mut self, key: CacheKey, answer: Arc<Answer>, now: usize) {
-        if answer.may_be_stored() {
-            self.kept.insert(key, (answer, now));
-        }
-    }
-
+    /// Asks for the index, unless it has asked; what comes, comes after `lag_ms`.
     pub(super) async fn refresh(
         &mut self,
-        standing: &Standing,
+        answers: &Answers,
         corpus: &Corpus,
-        now: usize,
+        now_ms: u64,
+        lag_ms: u64,
         differences: bool,
     ) {
-        let known = self.snapshot.as_ref().map(|(snapshot, _)| snapshot.etag());
-        let Published { latest, age, etag, body } =
-            standing.publish(corpus, known.as_deref(), differences, None).await;
-        let snapshot = match (body, self.snapshot.take()) {
-            (Body::Same, Some((snapshot, _))) => snapshot,
-            (Body::Difference(bytes), Some((snapshot, _))) => snapshot.apply(&bytes).unwrap(),
-            (Body::Whole(bytes), _) => Snapshot::parse(bytes.to_vec()).unwrap(),
-            (Body::Same | Body::Difference(_), None) => panic!("a difference from nothing"),
+        if self.under_way.is_none() {
+            let known = self.isolate.index_etag(corpus.tenant(), corpus.name());
+            let published = answers.published(corpus, known.as_deref(), differences).await;
+            self.under_way = Some((now_ms, now_ms + lag_ms, published));
+        }
+    }
+
+    /// Takes in the index that has arrived by now.
+    pub(super) fn receive(&mut self, corpus: &Corpus, now_ms: u64) {
+        let Some((sent_ms, _, published)) = self.under_way.take_if(|(_, due_ms, _)| *due_ms <= now_ms) else {
+            return;
         };
-        assert_eq!(snapshot.etag(), etag);
+        let Published { latest, age, etag, body } = published;
         // Between steps nothing changes: the snapshot is of the latest epoch.
-        assert_eq!((snapshot.header().epoch, age), (latest, Duration::ZERO));
-        self.snapshot = Some((snapshot, now));
+        assert_eq!(age, Duration::ZERO);
+        let (form, reply) = match body {
+            Body::Same => ("same", IndexReply::Same),
+            Body::Difference(bytes) => ("difference", IndexReply::Change(bytes.to_vec())),
+            Body::Whole(bytes) => ("whole", IndexReply::Whole(bytes.to_vec())),
+        };
+        self.forms.insert(form);
+        let (tenant, name) = (corpus.tenant(), corpus.name());
+        assert!(self.isolate.take_index(tenant, name, reply, sent_ms), "an index that can't be read");
+        assert_eq!(self.isolate.index_etag(tenant, name), Some(etag));
+        self.isolate.learn(tenant, name, latest, sent_ms);
     }
 }

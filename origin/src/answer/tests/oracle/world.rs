@@ -11,83 +11,23 @@ use perigee_shared::question::Question;
 use perigee_shared::search::Search;
 use serde_json::Map;
 
-use crate::answer::evidence::Grounds;
-use crate::answer::{follow_up, search, testing};
+use super::dice::Dice;
+use super::scene::Deed;
+use crate::answer::evidence::{Grounds, search};
+use crate::answer::{follow_up, testing};
 use crate::corpus::{Corpora, Corpus, EmbeddedDocument, OpenOptions, Progress};
-use crate::embed::{DIMENSIONS, Embedder};
+use crate::embed::Embedder;
 use crate::extract::Reader;
 use crate::retrieve::{QueryVector, Retrieved};
 
 /// Documents at the beginning: enough passages that a new one does not enter every list.
 const DOCUMENTS: usize = 70;
-const QUESTIONS: usize = 10;
-/// Words from which documents and questions are made, from common to rare.
-const WORDS: usize = 40;
-/// Directions in which vectors differ.
-const DIRECTIONS: usize = 6;
+const QUESTIONS: usize = 6;
 
 /// One embedder for all runs: loading the model takes longer than a run.
 pub(super) fn embedder() -> Embedder {
     static EMBEDDER: OnceLock<Embedder> = OnceLock::new();
     EMBEDDER.get_or_init(testing::embedder).clone()
-}
-
-/// Numbers that a seed decides.
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 33) as usize) % end
-    }
-
-    pub(super) fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn fraction(&mut self) -> f32 {
-        self.below(1_000) as f32 / 1_000.0
-    }
-
-    /// Common words come more often.
-    fn word(&mut self) -> String {
-        let word = self.below(WORDS).min(self.below(WORDS));
-        format!("w{word}x")
-    }
-
-    fn words(&mut self, count: usize) -> String {
-        (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
-    }
-
-    /// At least `least` words, and fewer than `more` beyond.
-    fn some_words(&mut self, least: usize, more: usize) -> String {
-        let count = least + self.below(more);
-        self.words(count)
-    }
-
-    /// A direction that is not too far from any other.
-    fn vector(&mut self) -> Vec<f32> {
-        let mut vector = vec![0.0; DIMENSIONS];
-        for number in &mut vector[..DIRECTIONS] {
-            *number = 0.2 + self.fraction();
-        }
-        vector
-    }
-}
-
-/// A direction that no question has.
-fn far_away(dice: &mut Dice) -> Vec<f32> {
-    let mut vector = vec![0.0; DIMENSIONS];
-    for number in &mut vector[DIRECTIONS..2 * DIRECTIONS] {
-        *number = 0.2 + dice.fraction();
-    }
-    vector
 }
 
 /// Two tenants whose corpora have one name.
@@ -100,6 +40,10 @@ pub(super) enum Place {
 impl Place {
     pub(super) const ALL: [Self; 2] = [Self::Ours, Self::Theirs];
 
+    pub(super) fn of(question: &Question) -> Self {
+        if question.tenant.as_str() == Self::Ours.tenant() { Self::Ours } else { Self::Theirs }
+    }
+
     const fn tenant(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -108,25 +52,67 @@ impl Place {
     }
 }
 
+/// One thing to ask, in several wordings that mean the same, with the model's vector of each.
+pub(super) struct Asking {
+    about: String,
+    wordings: Vec<(String, Vec<f32>)>,
+}
+
+impl Asking {
+    pub(super) async fn new(about: &str, embedder: &Embedder) -> Self {
+        let mut wordings = Vec::new();
+        for text in [format!("How do I find the {about}?"), format!("How can I find the {about}?")] {
+            let vector = embedder.query(&text).await.unwrap().to_vec();
+            wordings.push((text, vector));
+        }
+        Self { about: about.to_owned(), wordings }
+    }
+
+    /// Of the first wording.
+    pub(super) fn vector(&self) -> &[f32] {
+        &self.wordings[0].1
+    }
+
+    /// The first wording, asked of us by one who reads everything or by one who holds no label.
+    pub(super) fn question(&self, staff: bool) -> Question {
+        asked_of(Place::Ours, &self.wordings[0].0, staff)
+    }
+}
+
+fn asked_of(place: Place, text: &str, staff: bool) -> Question {
+    let audience =
+        if staff { Audience::Labels([Label::new("staff").unwrap()].into()) } else { Audience::public() };
+    Question { tenant: TenantId::new(place.tenant()).unwrap(), audience, ..testing::question(text) }
+}
+
 pub(super) struct World {
     corpora: Corpora,
     ours: Arc<Corpus>,
     theirs: Arc<Corpus>,
-    asked: Vec<(String, Vec<f32>)>,
+    embedder: Embedder,
+    asked: Vec<Asking>,
+    /// Of every text that was ever asked.
+    vectors: HashMap<String, Vec<f32>>,
+    /// Where the random questions point.
+    directions: Vec<Vec<f32>>,
     /// Our documents: passages and labels of each.
     documents: Vec<Option<EmbeddedDocument>>,
-    /// Who could read a document of this name at any time: its labels, of every version.
+    /// Who could read a document at an epoch.
     readers: HashMap<(DocumentId, Epoch), Vec<Label>>,
     found: HashMap<(CacheKey, Epoch), Evidence>,
     _dir: tempfile::TempDir,
 }
 
 impl World {
-    pub(super) async fn new(embedder: Embedder, dice: &mut Dice) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(super) async fn new(dice: &mut Dice) -> Self {
+        let (dir, embedder) = (tempfile::tempdir().unwrap(), embedder());
         let on_progress = Arc::new(|_: Progress<'_>| ());
-        let options =
-            OpenOptions { data_dir: dir.path().to_path_buf(), embedder, reader: Reader::here(), on_progress };
+        let options = OpenOptions {
+            data_dir: dir.path().to_path_buf(),
+            embedder: embedder.clone(),
+            reader: Reader::here(),
+            on_progress,
+        };
         let corpora = Corpora::open(options).await.unwrap();
         let name = CorpusName::new("docs").unwrap();
         let mut opened = Vec::new();
@@ -136,12 +122,20 @@ impl World {
             opened.push(corpora.get(&tenant, &name).unwrap());
         }
         let (theirs, ours) = (opened.pop().unwrap(), opened.pop().unwrap());
-        let asked = (0..QUESTIONS).map(|_| (dice.some_words(2, 3), dice.vector())).collect();
+        let mut asked: Vec<Asking> = Vec::new();
+        for _ in 0..QUESTIONS {
+            asked.push(Asking::new(&dice.words(2), &embedder).await);
+        }
+        let vectors = asked.iter().flat_map(|asking| asking.wordings.iter().cloned()).collect();
+        let directions = asked.iter().map(|asking| asking.vector().to_vec()).collect();
         let mut world = Self {
             corpora,
             ours,
             theirs,
+            embedder,
             asked,
+            vectors,
+            directions,
             documents: Vec::new(),
             readers: HashMap::new(),
             found: HashMap::new(),
@@ -171,6 +165,20 @@ impl World {
         }
     }
 
+    pub(super) const fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// From now on this is asked as well, until [`Self::end_scene`].
+    pub(super) fn begin_scene(&mut self, asking: Asking) {
+        self.vectors.extend(asking.wordings.iter().cloned());
+        self.asked.push(asking);
+    }
+
+    pub(super) fn end_scene(&mut self) {
+        self.asked.truncate(QUESTIONS);
+    }
+
     pub(super) async fn close(&self) {
         self.corpora.close().await;
     }
@@ -179,7 +187,7 @@ impl World {
         let audience = if dice.one_in(4) { vec![Label::new("staff").unwrap()] } else { Vec::new() };
         // Long documents move the mean length.
         let longest = if dice.one_in(5) { 60 } else { 12 };
-        let mut passage = || (dice.some_words(3, longest), dice.vector());
+        let mut passage = || (dice.some_words(3, longest), dice.near_one_of(&self.directions));
         let passages = (0..1 + number % 7).map(|_| passage()).collect();
         let id = DocumentId::new(format!("d{number}")).unwrap();
         EmbeddedDocument { id, title: dice.words(2), metadata: Map::new(), audience, passages }
@@ -188,27 +196,20 @@ impl World {
     /// One change to our corpus, of whatever kind.
     pub(super) async fn change(&mut self, dice: &mut Dice) {
         let number = dice.below(self.documents.len());
-        match dice.below(15) {
+        match dice.below(14) {
             0..4 => self.put(self.documents.len(), dice).await,
             4..7 => self.edit(number, dice).await,
             7..10 => self.delete(number).await,
-            // So much at once that it is not looked at passage by passage, and gone again.
-            10 => {
-                let flood = self.documents.len();
-                let mut document = self.document(flood, dice);
-                document.passages = (0..70).map(|_| (dice.words(9), dice.vector())).collect();
-                self.write(flood, document).await;
-            }
-            // What one rule alone can see: the words of a question, one of its words here and there, other words.
-            11 => self.craft(dice, 1, |asked, dice| format!("{asked} {asked} {}", dice.words(2))).await,
-            12 => {
-                let long = |asked: &str, dice: &mut Dice| {
-                    let word = asked.split(' ').next().unwrap_or_default();
+            // The words of a question, one of its words here and there, other words.
+            10 => self.craft(dice, 1, |about, dice| format!("{about} {about} {}", dice.words(2))).await,
+            11 => {
+                let long = |about: &str, dice: &mut Dice| {
+                    let word = about.split(' ').next().unwrap_or_default();
                     format!("{word} {}", "filler ".repeat(80 + dice.below(20)))
                 };
                 self.craft(dice, 9, long).await;
             }
-            13 => self.craft(dice, 40, |_, dice| "foreign ".repeat(1 + dice.below(60))).await,
+            12 => self.craft(dice, 40, |_, dice| "foreign ".repeat(1 + dice.below(60))).await,
             // Several in one commit.
             _ => {
                 let (one, other) = (self.document(number, dice), self.document(self.documents.len(), dice));
@@ -221,13 +222,21 @@ impl World {
         }
     }
 
+    /// What a scene does.
+    pub(super) async fn perform(&self, deed: &Deed) {
+        match deed {
+            Deed::Put(document) => drop(self.ours.put_embedded(document.clone()).await.unwrap()),
+            Deed::Delete(id) => drop(self.ours.delete_document(id).await.unwrap()),
+        }
+    }
+
     /// A new document whose vectors are near no question: its passages can only matter by their words.
     async fn craft(&mut self, dice: &mut Dice, passages: usize, text: impl Fn(&str, &mut Dice) -> String) {
         let number = self.documents.len();
         let mut document = self.document(number, dice);
-        let asked = self.asked[dice.below(QUESTIONS)].0.clone();
+        let about = self.asked[dice.below(QUESTIONS)].about.clone();
         document.audience = Vec::new();
-        document.passages = (0..passages).map(|_| (text(&asked, dice), far_away(dice))).collect();
+        document.passages = (0..passages).map(|_| (text(&about, dice), dice.far_away())).collect();
         self.write(number, document).await;
     }
 
@@ -244,7 +253,7 @@ impl World {
         match dice.below(3) {
             0 => {
                 let at = dice.below(document.passages.len());
-                document.passages[at] = (dice.words(9), dice.vector());
+                document.passages[at] = (dice.words(9), dice.near_one_of(&self.directions));
             }
             1 if document.audience.is_empty() => document.audience = vec![Label::new("staff").unwrap()],
             1 => document.audience = Vec::new(),
@@ -267,19 +276,14 @@ impl World {
         }
     }
 
-    /// Every question of a place, for every audience.
+    /// Every question of a place, in every wording, for every audience. Scenes are only asked of us.
     pub(super) fn questions(&self, place: Place) -> Vec<Question> {
-        let staff = Audience::Labels([Label::new("staff").unwrap()].into());
-        let audiences = [Audience::public(), staff];
-        let of = |(text, _): &(String, Vec<f32>)| {
-            let tenant = TenantId::new(place.tenant()).unwrap();
-            audiences.clone().map(|audience| Question {
-                tenant: tenant.clone(),
-                audience,
-                ..testing::question(text)
-            })
+        let asked = match place {
+            Place::Ours => &self.asked[..],
+            Place::Theirs => &self.asked[..QUESTIONS],
         };
-        self.asked.iter().flat_map(of).collect()
+        let wordings = asked.iter().flat_map(|asking| &asking.wordings);
+        wordings.flat_map(|(text, _)| [false, true].map(|staff| asked_of(place, text, staff))).collect()
     }
 
     pub(super) fn any_question(&self, dice: &mut Dice) -> Question {
@@ -289,20 +293,16 @@ impl World {
         questions[number].clone()
     }
 
-    pub(super) fn place_of(&self, question: &Question) -> Place {
-        if question.tenant.as_str() == Place::Ours.tenant() { Place::Ours } else { Place::Theirs }
-    }
-
     /// With the question's own vector, and no cache.
     pub(super) async fn retrieve(&self, question: &Question, search: Search) -> Retrieved {
         // For the question itself, or for an answered one that may ask the same.
-        let (_, vector) = self.asked.iter().find(|(text, _)| *text == search.query).unwrap();
-        let corpus = self.corpus(self.place_of(question));
+        let vector = &self.vectors[&search.query];
+        let corpus = self.corpus(Place::of(question));
         corpus.search_with(&search, QueryVector::new(vector), &question.audience).await.unwrap()
     }
 
     /// Retrieves every question at the present epoch, and notes who may read what.
-    pub(super) async fn look(&mut self, step: usize) {
+    pub(super) async fn look(&mut self) {
         for place in Place::ALL {
             let epoch = self.corpus(place).epoch();
             for question in self.questions(place) {
@@ -312,7 +312,7 @@ impl World {
                 }
                 let query = follow_up::query(&question.turns);
                 let found = self.retrieve(&question, search(&query)).await;
-                assert_eq!(found.epoch, epoch, "step {step}");
+                assert_eq!(found.epoch, epoch);
                 self.found.insert(key, Grounds::choose(&query, found).evidence());
             }
         }
@@ -339,14 +339,18 @@ impl World {
     /// Evidence is only ever of the tenant, and of documents that the audience could read at some epoch.
     pub(super) fn check_readers(&self, question: &Question, evidence: &Evidence) -> Result<(), String> {
         for passage in evidence.passages() {
-            let theirs = passage.document.as_str().starts_with("theirs");
-            if theirs != (self.place_of(question) == Place::Theirs) {
-                return Err(format!("{} crossed a tenant", passage.document));
+            let document = &passage.document;
+            if document.as_str().starts_with("scene") {
+                continue;
             }
-            let versions = self.readers.iter().filter(|((id, _), _)| *id == passage.document);
+            let theirs = document.as_str().starts_with("theirs");
+            if theirs != (Place::of(question) == Place::Theirs) {
+                return Err(format!("{document} crossed a tenant"));
+            }
+            let versions = self.readers.iter().filter(|((id, _), _)| id == document);
             let mut readable = versions.map(|(_, labels)| question.audience.may_read(labels));
             if !theirs && !readable.any(|may| may) {
-                return Err(format!("{} crossed an audience", passage.document));
+                return Err(format!("{document} crossed an audience"));
             }
         }
         Ok(())
