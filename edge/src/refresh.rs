@@ -131,7 +131,7 @@ impl Asking<'_> {
             min_epoch: None,
             trace: self.trace,
             deadline_ms: now_ms() + DEADLINE_MS,
-            may_repeat: true,
+            is_write: false,
             place: self.client,
         };
         forward(self.edge, &onward).await.ok()

@@ -20,11 +20,13 @@ use crate::document::{CorpusSummary, Document, DocumentPage, PutDocument, Writte
 use crate::id::{CorpusName, DocumentId};
 use crate::search::{SearchRequest, SearchResponse};
 use answers::{
-    Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, ModelList, Upload, Uploaded,
+    Batch, ChatCompletion, Chunk, CorpusList, CreateCorpus, EventStream, Health, Model, ModelList, Upload,
+    Uploaded,
 };
 use refusals::{
     AdminRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals, DocumentRefusals,
-    ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals, WriteRefusals,
+    ListRefusals, ModelRefusals, NamedModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals,
+    WriteRefusals,
 };
 
 /// The document, as pretty JSON with a newline at its end.
@@ -50,6 +52,7 @@ pub fn document_json() -> Result<String, serde_json::Error> {
     paths(
         create_chat_completion,
         list_models,
+        get_model,
         search,
         list_corpora,
         create_corpus,
@@ -165,6 +168,16 @@ fn create_chat_completion() {}
     responses((status = 200, description = "The models.", body = ModelList), ModelRefusals),
 )]
 fn list_models() {}
+
+/// Show a model
+///
+/// In OpenAI's format: a corpus that this key may ask. Needs the scope `ask`.
+#[utoipa::path(
+    get, path = "/v1/models/{corpus}", tag = "asking",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    responses((status = 200, description = "The model.", body = Model), NamedModelRefusals),
+)]
+fn get_model() {}
 
 /// Search passages
 ///

@@ -15,6 +15,7 @@ mod failover;
 mod passing_on;
 mod purging;
 mod reuse;
+mod sending;
 mod streams;
 
 /// Documents that most tests ask about.
