@@ -53,7 +53,7 @@ enum Manager {
 /// 503 the ledger can't be reached.
 pub(crate) async fn manage(
     edge: &Rc<Edge>,
-    visit: &Visit,
+    visit: &Rc<Visit>,
     tenant: &TenantId,
     route: &AdminRoute,
     method: Method,
@@ -64,7 +64,7 @@ pub(crate) async fn manage(
     match (route, method) {
         (AdminRoute::Settings, Method::Put) => {
             manager.check_operator()?;
-            let settings: Box<TenantSettings> = read(visit).await?;
+            let settings: Box<TenantSettings> = read(edge, visit).await?;
             send(
                 visit,
                 200,
@@ -75,7 +75,7 @@ pub(crate) async fn manage(
             send(visit, 200, &ask(Command::Settings).await.and_then(typed::<TenantSettings>)?)
         }
         (AdminRoute::Keys, Method::Post) => {
-            let made_as: CreateKey = read(visit).await?;
+            let made_as: CreateKey = read(edge, visit).await?;
             if made_as.tier.is_some() {
                 manager.check_operator()?;
             }
@@ -170,13 +170,13 @@ async fn create_key(
 }
 
 async fn rotate_key(
-    edge: &Edge,
-    visit: &Visit,
+    edge: &Rc<Edge>,
+    visit: &Rc<Visit>,
     tenant: &TenantId,
     id: &KeyId,
     by: By,
 ) -> Result<Response, Problem> {
-    let RotateKey { overlap_s } = read(visit).await?;
+    let RotateKey { overlap_s } = read(edge, visit).await?;
     if overlap_s > OVERLAP_S_MAX {
         let detail = format!("overlap_s is at most {OVERLAP_S_MAX}");
         return Err(Problem::new(ProblemKind::InvalidRequest, detail));
@@ -219,8 +219,8 @@ fn typed<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, Problem> {
 
 /// # Errors
 /// 400 body, 413 body. An empty body is an empty object.
-async fn read<T: DeserializeOwned>(visit: &Visit) -> Result<T, Problem> {
-    let body = Body::read(visit, QUESTION_BODY_BYTES_MAX).await?.to_vec();
+async fn read<T: DeserializeOwned>(edge: &Rc<Edge>, visit: &Rc<Visit>) -> Result<T, Problem> {
+    let body = Body::read(edge, visit, QUESTION_BODY_BYTES_MAX).await?.to_vec();
     let body = if body.is_empty() { b"{}".as_slice() } else { &body };
     serde_json::from_slice(body).map_err(|e| unreadable(&e))
 }

@@ -68,7 +68,7 @@ pub(crate) async fn create_chat_completion(edge: &Rc<Edge>, visit: &Rc<Visit>) -
     let admitted = admit(edge, visit).await?;
     admitted.check(Scope::Ask, None)?;
     let (control, min_epoch) = (visit.cache_control(), visit.min_epoch()?);
-    let body = Body::read(visit, QUESTION_BODY_BYTES_MAX).await?;
+    let body = Body::read(edge, visit, QUESTION_BODY_BYTES_MAX).await?;
     let request: ChatCompletionRequest =
         serde_json::from_slice(&body.to_vec()).map_err(|e| unreadable(&e))?;
     let question = Question::from_chat(&request, &admitted.caller)?;
@@ -165,11 +165,14 @@ async fn look_up(edge: &Rc<Edge>, ask: &Ask, now_ms: u64) -> Found {
     if let Some(sighting) = shared_epoch {
         edge.epochs.borrow_mut().learn(ask.place(), sighting);
     }
-    if let Some(kept) = &shared_answer {
-        edge.epochs.borrow_mut().learn(ask.place(), kept.held.checked);
-        edge.answers.borrow_mut().put(ask.key, Rc::clone(kept));
-    }
-    let best = shared_answer.or(in_memory);
+    let best = match shared_answer {
+        Some(kept) => {
+            edge.epochs.borrow_mut().learn(ask.place(), kept.held.checked);
+            // Memory may hold a later one, which the shared epoch has just made servable.
+            Some(edge.answers.borrow_mut().put(ask.key, kept))
+        }
+        None => in_memory,
+    };
     let knowledge = edge.epochs.borrow().of(ask.place(), now_ms);
     wish.judge(&ask.key, best.as_ref(), knowledge, index)
 }
@@ -185,8 +188,7 @@ async fn match_wording(edge: &Edge, ask: &Ask, now_ms: u64) -> Option<Hit> {
             Some(kept) => kept,
             None => {
                 let Some(kept) = data_centre::get_answer(&key).await.map(Rc::new) else { continue };
-                edge.answers.borrow_mut().put(key, Rc::clone(&kept));
-                kept
+                edge.answers.borrow_mut().put(key, kept)
             }
         };
         let hit = wish.judge_other_words(&key, &kept, knowledge, &index);
@@ -242,7 +244,7 @@ async fn ask_origin(
         explains: ask.explanation.is_some(),
         trace: &visit.trace,
         deadline_ms: now_ms() + DEADLINE_MS_DEFAULT,
-        may_repeat: true,
+        is_write: false,
         place: visit.place(),
     };
     let reply = match forward(edge, &onward).await {
@@ -280,7 +282,8 @@ async fn ask_origin(
             None => pass_on::respond_until(visit, &reply, told, outcome, || charge.reserved()),
         };
     }
-    let kept = match fill::receive(&reply, &told, ask, onward.deadline_ms).await {
+    let sent_ms = reply.sent_ms;
+    let kept = match fill::receive(reply, &told, ask, onward.deadline_ms).await {
         Ok(kept) => kept,
         Err(problem) => return Err(given_up(charge, problem)),
     };
@@ -290,7 +293,7 @@ async fn ask_origin(
         .with(CACHE_STATUS, told.cache_status_with(outcome))
         .with_some("age", told.age.clone())
         .with(EPOCH, kept.kept.epoch.clone())
-        .signed_off(visit, told.server_timing.as_deref(), now_ms().saturating_sub(reply.sent_ms));
+        .signed_off(visit, told.server_timing.as_deref(), now_ms().saturating_sub(sent_ms));
     let response = head
         .respond(Content::Bytes(kept.kept.rendered(ask.rendering)))
         .map_err(|cause| platform("an answer can't be sent", &cause))?;

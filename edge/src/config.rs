@@ -29,6 +29,9 @@ pub(crate) const LEDGER: &str = "LEDGER";
 /// The platform's own rate limit, in front of everything; it may be missing.
 pub(crate) const FLOOD_GUARD: &str = "FLOOD_GUARD";
 
+/// The origin that takes every write, by its place in `ORIGINS`.
+pub(crate) const WRITER: usize = 0;
+
 const ORIGINS_MAX: usize = 64;
 /// Shorter secrets could be guessed; a longer one costs nothing.
 const SECRET_BYTES_MIN: usize = 16;
@@ -38,7 +41,7 @@ const SECONDS_MAX: u32 = 3_600;
 /// How this edge is set up.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// At least one.
+    /// At least one; all of them doors to the same data.
     pub(crate) origins: Vec<Origin>,
     pub(crate) secret: Secret,
     pub(crate) bounds: Bounds,

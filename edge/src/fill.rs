@@ -36,7 +36,7 @@ pub(crate) struct Received {
 /// # Errors
 /// 502 when it is none, or one of another corpus; 504 when it does not end in time.
 pub(crate) async fn receive(
-    reply: &Reply,
+    reply: Reply,
     told: &Told,
     ask: &Ask,
     deadline_ms: u64,
@@ -45,14 +45,14 @@ pub(crate) async fn receive(
 }
 
 async fn read(
-    reply: &Reply,
+    reply: Reply,
     told: &Told,
     corpus: &CorpusName,
     context: ContextKey,
     deadline_ms: u64,
 ) -> Result<Received, Problem> {
     let unusable = || Problem::new(ProblemKind::UpstreamFailed, "the origin's answer can't be used");
-    let mut response = worker::Response::from(reply.response.clone().map_err(|_| unusable())?);
+    let (mut response, sent_ms) = (worker::Response::from(reply.response), reply.sent_ms);
     let left = Delay::from(Duration::from_millis(deadline_ms.saturating_sub(now_ms())));
     let canonical = match select(Box::pin(response.bytes()), left).await {
         Either::Left((bytes, _)) => bytes.map_err(|_| unusable())?,
@@ -64,8 +64,8 @@ async fn read(
     if answer.corpus != *corpus {
         return Err(unusable());
     }
-    let born_ms = reply.sent_ms.saturating_sub(told.age_s().saturating_mul(1_000));
-    let held = held(&answer, reply.sent_ms, born_ms);
+    let born_ms = sent_ms.saturating_sub(told.age_s().saturating_mul(1_000));
+    let held = held(&answer, sent_ms, born_ms);
     let kept = Rc::new(Kept::new(answer, context, held, told.is_of_other_words(), canonical.len()));
     Ok(Received { kept, canonical })
 }
@@ -135,7 +135,7 @@ async fn fetch(
         explains: false,
         trace,
         deadline_ms,
-        may_repeat: true,
+        is_write: false,
         place: None,
     };
     let mut reply = forward_to(edge, &onward, origin).await.ok()?;
@@ -145,6 +145,6 @@ async fn fetch(
     // Its epoch was the latest one when the question was asked; that is all that is certain.
     reply.sent_ms = sent_ms;
     let told = Told::by(&reply.response);
-    let received = read(&reply, &told, corpus, context, deadline_ms).await.ok()?;
+    let received = read(reply, &told, corpus, context, deadline_ms).await.ok()?;
     received.kept.answer.may_be_stored().then_some(received)
 }

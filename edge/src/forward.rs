@@ -1,5 +1,5 @@
 //! On to an origin: the nearest one first, signed, inside the deadline; the next one when it can't be
-//! reached or can't serve and nothing was streamed yet.
+//! reached or can't serve and nothing was streamed yet. A write goes to one origin and nowhere else.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use perigee_shared::header::{
 };
 use perigee_shared::id::{ContentHash, Epoch};
 use perigee_shared::problem::{Problem, ProblemKind};
-use perigee_shared::region::{Place, nearest_first};
+use perigee_shared::region::{Origin, Place, nearest_first};
 use perigee_shared::signature::{Signed, sign};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -21,6 +21,8 @@ use worker::Delay;
 use crate::Edge;
 use crate::admit::Admitted;
 use crate::body::Body;
+use crate::circuit::{Circuits, Seen};
+use crate::config::WRITER;
 use crate::route::Method;
 use crate::trace::Trace;
 use crate::visit::now_ms;
@@ -42,8 +44,10 @@ pub(crate) struct Onward<'a> {
     pub(crate) trace: &'a Trace,
     /// Unix milliseconds by which the answer must have begun.
     pub(crate) deadline_ms: u64,
-    /// Whether another origin may be asked after one that may have acted already.
-    pub(crate) may_repeat: bool,
+    /// Whether it may change what an origin holds. Then it is sent once, to the origin that takes writes: a platform's fetch
+    /// fails alike whether a connection was refused or lost after everything was sent and done, and what only another origin
+    /// wrote down would be missing here.
+    pub(crate) is_write: bool,
     /// Where the client is.
     pub(crate) place: Option<Place>,
 }
@@ -57,13 +61,27 @@ pub(crate) struct Reply {
     pub(crate) sent_ms: u64,
 }
 
-/// Sends a request to one origin after another until one serves it.
+/// Sends a request to one origin after another until one serves it; a write, to the one that takes it.
 ///
 /// # Errors
 /// 503 when none can be reached; 504 past the deadline.
 pub(crate) async fn forward(edge: &Edge, onward: &Onward<'_>) -> Result<Reply, Problem> {
-    let order = nearest_first(&edge.config.origins, onward.place);
+    let order = {
+        let mut circuits = edge.circuits.borrow_mut();
+        whom(&edge.config.origins, &mut circuits, onward.is_write, onward.place, now_ms())
+    };
     try_origins(edge, onward, &order).await
+}
+
+/// Which origins are asked, in this order: the nearest first that is not known to be down.
+fn whom(
+    origins: &[Origin],
+    circuits: &mut Circuits,
+    is_write: bool,
+    place: Option<Place>,
+    now_ms: u64,
+) -> Vec<usize> {
+    if is_write { vec![WRITER] } else { circuits.order(nearest_first(origins, place), now_ms) }
 }
 
 /// Sends a request to the one origin that can serve it.
@@ -83,47 +101,67 @@ async fn try_origins(edge: &Edge, onward: &Onward<'_>, order: &[usize]) -> Resul
     let mut left = order.len();
     for &origin in order {
         left -= 1;
-        let now_ms = now_ms();
-        let Some(timeout_ms) = attempt_ms(onward.deadline_ms.saturating_sub(now_ms), left, onward.may_repeat)
-        else {
+        let asked_ms = now_ms();
+        let is_repeated = left + 1 < order.len();
+        if is_repeated && !edge.circuits.borrow_mut().may_retry(asked_ms) {
+            worker::console_warn!("{}: too many requests were repeated lately", onward.trace.request_id);
             break;
-        };
-        match attempt(edge, onward, origin, &body_sha256, now_ms, timeout_ms).await {
-            Ok(reply) if left > 0 && goes_on(reply.response.status(), onward.may_repeat) => {
+        }
+        let Some(timeout_ms) = attempt_ms(onward.deadline_ms.saturating_sub(asked_ms), left) else { break };
+        let outcome = attempt(edge, onward, origin, &body_sha256, asked_ms, timeout_ms).await;
+        edge.circuits.borrow_mut().saw(origin, seen(&outcome, onward), now_ms());
+        match outcome {
+            Ok(reply) if left > 0 && goes_on(reply.response.status()) => {
                 discard(refused.replace(reply));
             }
             Ok(reply) => {
                 discard(refused);
                 return Ok(reply);
             }
-            Err(Failure::Unreachable) => {}
-            Err(Failure::TimedOut) if onward.may_repeat => {}
-            Err(Failure::TimedOut) => break,
+            Err(Failure::Unreachable | Failure::TimedOut) => {}
         }
     }
     // An origin's own refusal says more than ours could.
-    refused.ok_or_else(|| {
-        if now_ms() >= onward.deadline_ms {
-            Problem::new(ProblemKind::DeadlineExceeded, "no origin answered in time")
-        } else {
-            Problem::new(ProblemKind::NoOrigin, "no origin can be reached at the moment")
+    refused.ok_or_else(|| nobody_answered(onward.is_write, now_ms() >= onward.deadline_ms))
+}
+
+/// Whoever wrote must hear that nobody knows what became of it.
+fn nobody_answered(is_write: bool, past_deadline: bool) -> Problem {
+    let (kind, detail) = match (past_deadline, is_write) {
+        (true, false) => (ProblemKind::DeadlineExceeded, "no origin answered in time"),
+        (false, false) => (ProblemKind::NoOrigin, "no origin can be reached at the moment"),
+        (true, true) => {
+            (ProblemKind::DeadlineExceeded, "the origin did not answer in time; it may have written this")
         }
-    })
+        (false, true) => {
+            (ProblemKind::NoOrigin, "the connection to the origin failed; it may have written this")
+        }
+    };
+    Problem::new(kind, detail)
 }
 
 /// How long one origin may take to begin its answer: all that is left for the last one, else half of it, so
-/// that one that hangs leaves time for the next. What must not be repeated is not cut short either.
-fn attempt_ms(remaining_ms: u64, origins_left: usize, may_repeat: bool) -> Option<u64> {
-    let timeout_ms = if origins_left == 0 || !may_repeat { remaining_ms } else { remaining_ms / 2 };
+/// that one that hangs leaves time for the next.
+fn attempt_ms(remaining_ms: u64, origins_left: usize) -> Option<u64> {
+    let timeout_ms = if origins_left == 0 { remaining_ms } else { remaining_ms / 2 };
     (timeout_ms > 0).then_some(timeout_ms)
 }
 
-/// Whether the next origin is asked after this status. 503 says that nothing was done.
-const fn goes_on(status: u16, may_repeat: bool) -> bool {
-    match status {
-        503 => true,
-        502 | 504 => may_repeat,
-        _ => false,
+/// Whether the next origin is asked after this status.
+const fn goes_on(status: u16) -> bool {
+    matches!(status, 502..=504)
+}
+
+/// Whether this status is Cloudflare's own, for an origin that it can't reach: a Worker's fetch sees it in place of a failure.
+const fn is_of_the_platform(status: u16) -> bool {
+    matches!(status, 520..=530)
+}
+
+/// What an attempt tells of its origin.
+fn seen(outcome: &Result<Reply, Failure>, onward: &Onward<'_>) -> Seen {
+    match outcome {
+        Ok(reply) => Seen::by_status(reply.response.status(), onward.min_epoch.is_some()),
+        Err(Failure::Unreachable | Failure::TimedOut) => Seen::Down,
     }
 }
 
@@ -161,7 +199,14 @@ async fn attempt(
     match select(fetched, timeout).await {
         Either::Left((Ok(response), _)) => {
             let response: Response = response.unchecked_into();
-            Ok(Reply { response, origin, sent_ms: now_ms })
+            let reply = Reply { response, origin, sent_ms: now_ms };
+            let status = reply.response.status();
+            if is_of_the_platform(status) {
+                worker::console_warn!("{}: origin {}: {status}", onward.trace.request_id, target.name);
+                discard(Some(reply));
+                return Err(Failure::Unreachable);
+            }
+            Ok(reply)
         }
         Either::Left((Err(cause), _)) => {
             worker::console_warn!("{}: origin {} failed: {cause:?}", onward.trace.request_id, target.name);
@@ -258,6 +303,10 @@ fn discard(reply: Option<Reply>) {
 mod tests {
     use super::*;
 
+    fn origin(name: &str, lon: f64) -> Origin {
+        Origin { name: name.to_owned(), url: String::new(), lat: 0.0, lon }
+    }
+
     #[test]
     fn the_platforms_cache_which_knows_no_tenants_keeps_nothing_that_an_origin_says() {
         let init: serde_json::Value = serde_json::from_str(&init_json(Method::Get, &[])).unwrap();
@@ -265,26 +314,45 @@ mod tests {
     }
 
     #[test]
-    fn what_an_origin_may_have_done_is_not_done_twice() {
-        for (status, repeatable, once) in [
-            (200, false, false),
-            (400, false, false),
-            (500, false, false),
-            (502, true, false),
-            (503, true, true),
-            (504, true, false),
-            (507, false, false),
-        ] {
-            assert_eq!((goes_on(status, true), goes_on(status, false)), (repeatable, once), "{status}");
+    fn what_an_origin_may_have_done_is_asked_of_no_other_whatever_became_of_it() {
+        let (mut circuits, origins) = (Circuits::new(2), [origin("far", 100.0), origin("near", 0.0)]);
+        let here = Some(Place { lat: 0.0, lon: 0.0 });
+        for _ in 0..10 {
+            assert_eq!(whom(&origins, &mut circuits, true, here, 0), [WRITER]);
+            circuits.saw(WRITER, Seen::Down, 0);
+        }
+        assert_eq!(whom(&origins, &mut circuits, false, here, 0), [1, 0]);
+        for past_deadline in [false, true] {
+            let problem = nobody_answered(true, past_deadline);
+            assert!(problem.detail.contains("may have written"), "{problem:?}");
+            assert!(!nobody_answered(false, past_deadline).detail.contains("written"));
         }
     }
 
     #[test]
+    fn another_origin_is_asked_only_after_one_that_could_not_serve() {
+        for (status, expected) in [
+            (200, false),
+            (400, false),
+            (404, false),
+            (429, false),
+            (500, false),
+            (502, true),
+            (503, true),
+            (504, true),
+            (507, false),
+        ] {
+            assert_eq!(goes_on(status), expected, "{status}");
+            assert!(!is_of_the_platform(status), "{status}");
+        }
+        assert!(is_of_the_platform(521) && is_of_the_platform(530) && !is_of_the_platform(531));
+    }
+
+    #[test]
     fn an_origin_that_hangs_leaves_time_for_the_next_and_none_gets_time_past_the_deadline() {
-        assert_eq!(attempt_ms(30_000, 2, true), Some(15_000));
-        assert_eq!(attempt_ms(15_000, 0, true), Some(15_000));
-        assert_eq!(attempt_ms(30_000, 2, false), Some(30_000));
-        assert_eq!(attempt_ms(0, 0, true), None);
+        assert_eq!(attempt_ms(30_000, 2), Some(15_000));
+        assert_eq!(attempt_ms(15_000, 0), Some(15_000));
+        assert_eq!(attempt_ms(0, 0), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! is, whether the answer index certifies the answer, and the one decision that follows from it. Pure;
 //! `refresh.rs` asks the origins.
 
+use std::collections::VecDeque;
+
 use perigee_shared::cache_control::CacheControl;
 use perigee_shared::header::CacheOutcome;
 use perigee_shared::id::{CorpusName, Epoch, TenantId};
@@ -20,8 +22,11 @@ const FORGET_MS: u64 = 600_000;
 /// A background question that has not come back after this long is taken for lost.
 const REFRESH_LOST_MS: u64 = 10_000;
 
-/// A write that has not come back after this long is taken for lost.
+/// A write that has not come back after this long is taken for lost: longer than any write may take (`DEADLINE_MS_MAX`).
 const WRITE_LOST_MS: u64 = 180_000;
+
+/// Writes under way that are remembered of one corpus, the latest ones. While so many are, nothing is served anyway.
+const WRITES_MAX: usize = 256;
 
 /// A corpus of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -212,7 +217,22 @@ fn stands_by_epoch(
     if knowledge.is_current(bounds, now_ms) { Ok(checked.epoch) } else { Err(Reason::Unknown) }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+/// A write that was sent, by when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WriteBegun(u64);
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// It made this epoch, or found it.
+    Epoch(Epoch),
+    /// It was refused, and nothing was changed.
+    Nothing,
+    /// Nobody knows.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Default)]
 struct State {
     knowledge: Knowledge,
     /// When the background question under way was asked.
@@ -221,8 +241,21 @@ struct State {
     refreshed_ms: u64,
     /// Until when other isolates of the data centre can read what is known here.
     shared_ms: u64,
-    writes_under_way: u32,
-    last_write_ms: u64,
+    /// When each write under way began, in this order.
+    writes_ms: VecDeque<u64>,
+}
+
+impl State {
+    /// Gives up the writes that are lost by now. They may have been done all the same, until then.
+    fn give_up_lost_writes(&mut self, now_ms: u64) {
+        while let Some(lost_ms) =
+            self.writes_ms.front().map(|begun_ms| begun_ms.saturating_add(WRITE_LOST_MS))
+            && lost_ms <= now_ms
+        {
+            self.writes_ms.pop_front();
+            self.knowledge.floor_ms = self.knowledge.floor_ms.max(lost_ms);
+        }
+    }
 }
 
 /// What an isolate knows of its corpora's epochs. Bounded; what is forgotten is unknown.
@@ -238,8 +271,10 @@ impl Epochs {
     pub(crate) fn of(&self, place: PlaceRef<'_>, now_ms: u64) -> Knowledge {
         let Some(state) = self.states.get(&place) else { return Knowledge::default() };
         let mut knowledge = state.knowledge;
-        if state.writes_under_way > 0 && now_ms.saturating_sub(state.last_write_ms) < WRITE_LOST_MS {
-            knowledge.floor_ms = u64::MAX;
+        if let Some(last_ms) = state.writes_ms.back() {
+            let lost_ms = last_ms.saturating_add(WRITE_LOST_MS);
+            // Under way, or lost: then what was seen before it was given up is worth nothing.
+            knowledge.floor_ms = if now_ms < lost_ms { u64::MAX } else { knowledge.floor_ms.max(lost_ms) };
         }
         knowledge
     }
@@ -260,21 +295,29 @@ impl Epochs {
     }
 
     /// A request that may change the corpus is sent: until it is back, nothing is known.
-    pub(crate) fn write_begins(&mut self, place: PlaceRef<'_>, now_ms: u64) {
+    pub(crate) fn write_begins(&mut self, place: PlaceRef<'_>, now_ms: u64) -> WriteBegun {
         self.change(place, |state| {
-            state.writes_under_way = state.writes_under_way.saturating_add(1);
-            state.last_write_ms = now_ms;
+            state.give_up_lost_writes(now_ms);
+            if state.writes_ms.len() == WRITES_MAX {
+                state.writes_ms.pop_front();
+            }
+            state.writes_ms.push_back(now_ms);
         });
+        WriteBegun(now_ms)
     }
 
-    /// It is back. Unless it told its epoch, everything seen up to now is worth nothing.
-    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, written: Option<Epoch>, now_ms: u64) {
+    /// It is back. Unless it told its epoch or changed nothing, everything seen up to now is worth nothing.
+    pub(crate) fn write_ends(&mut self, place: PlaceRef<'_>, write: WriteBegun, wrote: Wrote, now_ms: u64) {
         self.change(place, |state| {
-            state.writes_under_way = state.writes_under_way.saturating_sub(1);
-            match written {
-                Some(_) => state.knowledge.written = state.knowledge.written.max(written),
+            if let Some(at) = state.writes_ms.iter().position(|begun_ms| *begun_ms == write.0) {
+                state.writes_ms.remove(at);
+            }
+            state.give_up_lost_writes(now_ms);
+            match wrote {
+                Wrote::Epoch(epoch) => state.knowledge.written = state.knowledge.written.max(Some(epoch)),
+                Wrote::Nothing => {}
                 // The next millisecond: a sighting of this one may be from before the write.
-                None => state.knowledge.floor_ms = now_ms + 1,
+                Wrote::Unknown => state.knowledge.floor_ms = state.knowledge.floor_ms.max(now_ms + 1),
             }
         });
     }

@@ -109,14 +109,14 @@ fn the_very_next_question_after_a_write_sees_it() {
     epochs.learn(place, sighting(5, NOW));
     assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Hit { age_s: 0, epoch: Epoch::new(5) });
 
-    epochs.write_begins(place, NOW);
+    let write = epochs.write_begins(place, NOW);
     assert_eq!(ask(&epochs, held(5, NOW), NOW), Decision::Forward(Reason::Unknown), "under way");
     epochs.learn(place, sighting(6, NOW));
-    epochs.write_ends(place, Some(Epoch::new(6)), NOW + 5);
+    epochs.write_ends(place, write, Wrote::Epoch(Epoch::new(6)), NOW + 5);
     assert_eq!(ask(&epochs, held(5, NOW), NOW + 5), Decision::Forward(Reason::Changed), "done");
 
-    epochs.write_begins(place, NOW + 6);
-    epochs.write_ends(place, None, NOW + 7);
+    let write = epochs.write_begins(place, NOW + 6);
+    epochs.write_ends(place, write, Wrote::Unknown, NOW + 7);
     assert_eq!(ask(&epochs, held(6, NOW + 7), NOW + 7), Decision::Forward(Reason::Unknown), "nobody knows");
     epochs.learn(place, sighting(7, NOW + 8));
     assert_eq!(ask(&epochs, held(7, NOW + 8), NOW + 9), Decision::Hit { age_s: 0, epoch: Epoch::new(7) });
@@ -125,9 +125,56 @@ fn the_very_next_question_after_a_write_sees_it() {
 #[test]
 fn a_write_that_never_comes_back_does_not_close_the_cache_for_ever() {
     let (mut epochs, place) = (Epochs::new(), place());
-    epochs.write_begins(place.borrowed(), NOW);
-    assert_eq!(epochs.of(place.borrowed(), NOW + WRITE_LOST_MS - 1).floor_ms, u64::MAX);
-    assert_eq!(epochs.of(place.borrowed(), NOW + WRITE_LOST_MS).floor_ms, 0);
+    let place = place.borrowed();
+    epochs.write_begins(place, NOW);
+    let lost_ms = NOW + WRITE_LOST_MS;
+    assert_eq!(epochs.of(place, lost_ms - 1).floor_ms, u64::MAX);
+    assert_eq!(epochs.of(place, lost_ms).floor_ms, lost_ms, "it may have been done until now");
+
+    // Those after it close the cache while they are under way, and no longer.
+    for after_ms in [lost_ms + 1, lost_ms + WRITE_LOST_MS + 1] {
+        let write = epochs.write_begins(place, after_ms);
+        assert_eq!(epochs.of(place, after_ms + 1).floor_ms, u64::MAX);
+        epochs.write_ends(place, write, Wrote::Epoch(Epoch::new(6)), after_ms + 2);
+        assert_eq!(epochs.of(place, after_ms + 2).floor_ms, lost_ms, "at {after_ms}");
+    }
+}
+
+#[test]
+fn each_of_several_writes_under_way_closes_the_cache_until_it_is_back_itself() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    let (lost, first) = (epochs.write_begins(place, NOW), epochs.write_begins(place, NOW + 1));
+    let second = epochs.write_begins(place, NOW + 1);
+    epochs.write_ends(place, first, Wrote::Nothing, NOW + 2);
+    assert_eq!(epochs.of(place, NOW + 2).floor_ms, u64::MAX);
+    epochs.write_ends(place, second, Wrote::Nothing, NOW + 3);
+    assert_eq!(epochs.of(place, NOW + 3).floor_ms, u64::MAX, "one is missing");
+    assert_eq!(epochs.of(place, NOW + WRITE_LOST_MS).floor_ms, NOW + WRITE_LOST_MS);
+    // It comes back after all, and what it did is not known.
+    let late_ms = NOW + 2 * WRITE_LOST_MS;
+    epochs.write_ends(place, lost, Wrote::Unknown, late_ms);
+    assert_eq!(epochs.of(place, late_ms).floor_ms, late_ms + 1);
+}
+
+#[test]
+fn a_refused_write_takes_nothing_from_what_is_known() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    let place = place.borrowed();
+    epochs.learn(place, sighting(5, NOW));
+    let before = epochs.of(place, NOW);
+    let write = epochs.write_begins(place, NOW + 1);
+    epochs.write_ends(place, write, Wrote::Nothing, NOW + 2);
+    assert_eq!(epochs.of(place, NOW + 2), before);
+}
+
+#[test]
+fn no_number_of_writes_takes_more_than_its_memory() {
+    let (mut epochs, place) = (Epochs::new(), place());
+    for _ in 0..3 * WRITES_MAX {
+        epochs.write_begins(place.borrowed(), NOW);
+    }
+    assert_eq!(epochs.states.get(&place).unwrap().writes_ms.len(), WRITES_MAX);
 }
 
 #[test]
@@ -202,14 +249,14 @@ fn after_a_write_through_this_isolate_only_a_list_that_knows_of_it_counts() {
     };
     epochs.learn(place, sighting(5, NOW));
     assert!(ask(&epochs, sighting(5, NOW), NOW));
-    epochs.write_begins(place, NOW + 1);
+    let write = epochs.write_begins(place, NOW + 1);
     assert!(!ask(&epochs, sighting(5, NOW + 1), NOW + 1), "under way");
     epochs.learn(place, sighting(8, NOW + 1));
-    epochs.write_ends(place, Some(Epoch::new(8)), NOW + 2);
+    epochs.write_ends(place, write, Wrote::Epoch(Epoch::new(8)), NOW + 2);
     assert!(!ask(&epochs, sighting(7, NOW + 5), NOW + 5), "somebody else's write, before ours");
     assert!(ask(&epochs, sighting(8, NOW + 5), NOW + 5));
-    epochs.write_begins(place, NOW + 6);
-    epochs.write_ends(place, None, NOW + 7);
+    let write = epochs.write_begins(place, NOW + 6);
+    epochs.write_ends(place, write, Wrote::Unknown, NOW + 7);
     assert!(!ask(&epochs, sighting(9, NOW + 7), NOW + 7), "nobody knows which epoch it made");
     assert!(ask(&epochs, sighting(9, NOW + 8), NOW + 8));
 }

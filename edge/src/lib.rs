@@ -12,6 +12,7 @@ mod visit;
 mod admin;
 mod admit;
 mod body;
+mod body_room;
 mod ledger;
 mod quota;
 mod users;
@@ -26,6 +27,7 @@ mod explain;
 mod data_centre;
 mod memory;
 
+mod circuit;
 mod forward;
 mod refresh;
 
@@ -53,10 +55,12 @@ use crate::admin::{PACES_MAX, Paces, manage};
 use crate::admit::{KeyMemory, admit};
 use crate::answer_index::{Indexes, Tallies};
 use crate::ask::create_chat_completion;
+use crate::body_room::BodyRoom;
+use crate::circuit::Circuits;
 use crate::config::{Config, FLOOD_GUARD};
 use crate::freshness::Epochs;
 use crate::memory::AnswerMemory;
-use crate::models::list_models;
+use crate::models::show_models;
 use crate::pass_on::pass_on;
 use crate::quota::{Holdings, REPORTS_MAX, Reports, charge, flood_guard, show_usage};
 use crate::respond::refusal;
@@ -79,6 +83,8 @@ struct Edge {
     epochs: RefCell<Epochs>,
     indexes: RefCell<Indexes>,
     tallies: RefCell<Tallies>,
+    circuits: RefCell<Circuits>,
+    body_room: RefCell<BodyRoom>,
 }
 
 thread_local! {
@@ -97,6 +103,7 @@ impl Edge {
         }
         let config = Config::parse(|name| env.var(name).ok().map(|value| value.to_string()))
             .map_err(|e| error::misconfigured(&e))?;
+        let circuits = RefCell::new(Circuits::new(config.origins.len()));
         let edge = Rc::new(Self {
             config,
             has_flood_guard: env.rate_limiter(FLOOD_GUARD).is_ok(),
@@ -109,6 +116,8 @@ impl Edge {
             epochs: RefCell::new(Epochs::new()),
             indexes: RefCell::new(Indexes::new()),
             tallies: RefCell::new(Tallies::new()),
+            circuits,
+            body_room: RefCell::default(),
         });
         Ok(EDGE.with(|cell| Rc::clone(cell.get_or_init(|| edge))))
     }
@@ -139,6 +148,7 @@ async fn answer(visit: &Rc<Visit>) -> Result<Response, Problem> {
         Route::Usage => show_usage(&guarded(visit).await?, visit).await,
         Route::Admin(tenant, what) => manage(&guarded(visit).await?, visit, tenant, what, method).await,
         Route::Models
+        | Route::Model(_)
         | Route::Corpora
         | Route::Corpus(_)
         | Route::Search(_)
@@ -148,9 +158,12 @@ async fn answer(visit: &Rc<Visit>) -> Result<Response, Problem> {
     }
 }
 
-/// The isolate's edge, behind the flood guard.
+/// The isolate's edge, behind the flood guard. The first request that gets here names the second cache.
 async fn guarded(visit: &Visit) -> Result<Rc<Edge>, Problem> {
     let edge = Edge::of(&visit.env)?;
+    if data_centre::begin(|| visit.request.url(), edge.config.secret.as_bytes()) {
+        visit.context.wait_until(data_centre::probe());
+    }
     flood_guard(&edge, visit).await?;
     Ok(edge)
 }
@@ -171,8 +184,8 @@ async fn at_the_origin(
         check_user(&edge, visit, &admitted, scope).await?;
     }
     charge.tell(visit);
-    if route == Route::Models
-        && let Some(response) = list_models(visit, &admitted)
+    if let Route::Models | Route::Model(_) = route
+        && let Some(response) = show_models(visit, &admitted, route.corpus())
     {
         charge.hit();
         return response;

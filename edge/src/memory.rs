@@ -15,7 +15,7 @@ use quick_cache::unsync::Cache;
 
 use crate::freshness::Held;
 
-/// An isolate has 128 MB for everything; several requests with uploads must fit beside this.
+/// An isolate has 128 MB for everything; the answer indexes and the bodies of requests (`body_room.rs`) must fit beside this.
 const BYTES_MAX: u64 = 24 << 20;
 
 /// What one answer may weigh; larger ones are rare and would drive out many.
@@ -62,6 +62,12 @@ impl Kept {
         Self { answer, context, held, of_other_words, epoch, bytes, mark, json, sse, sse_with_usage }
     }
 
+    /// Whether it stays where the other comes: two origins may answer out of order.
+    pub(crate) fn outlasts(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.held.checked, other.held.checked);
+        ours.epoch > theirs.epoch && theirs.seen_ms.saturating_sub(ours.seen_ms) < LAG_MS_MAX
+    }
+
     /// What an answer index lists it by.
     pub(crate) fn mark(&self) -> AnswerMark {
         *self.mark.get_or_init(|| AnswerMark::of(&self.answer))
@@ -105,15 +111,15 @@ impl AnswerMemory {
         self.answers.get(key).map(Rc::clone)
     }
 
-    /// Keeps an answer, unless a later one is there: two origins may answer out of order.
-    pub(crate) fn put(&mut self, key: CacheKey, kept: Rc<Kept>) {
-        let later = |there: &Rc<Kept>| {
-            let (theirs, ours) = (there.held.checked, kept.held.checked);
-            theirs.epoch > ours.epoch && ours.seen_ms.saturating_sub(theirs.seen_ms) < LAG_MS_MAX
-        };
-        if kept.bytes <= ANSWER_BYTES_MAX && !self.answers.peek(&key).is_some_and(later) {
-            self.answers.insert(key, kept);
+    /// Keeps an answer, unless a later one is there. Returns the one to serve from now on.
+    pub(crate) fn put(&mut self, key: CacheKey, kept: Rc<Kept>) -> Rc<Kept> {
+        if let Some(there) = self.answers.peek(&key).filter(|there| there.outlasts(&kept)) {
+            return Rc::clone(there);
         }
+        if kept.bytes <= ANSWER_BYTES_MAX {
+            self.answers.insert(key, Rc::clone(&kept));
+        }
+        kept
     }
 }
 
@@ -146,8 +152,11 @@ mod tests {
     fn an_earlier_answer_never_replaces_a_later_one() {
         let mut memory = AnswerMemory::new();
         memory.put(key(1), kept(7, 100));
-        memory.put(key(1), kept(6, 100));
+        assert_eq!(memory.put(key(1), kept(6, 100)).answer.epoch, Epoch::new(7), "nor is it served");
         assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(7));
+        let large = ANSWER_BYTES_MAX as usize;
+        assert_eq!(memory.put(key(1), kept(6, large)).answer.epoch, Epoch::new(7));
+        assert_eq!(memory.put(key(1), kept(8, large)).answer.epoch, Epoch::new(8), "served, but not kept");
         memory.put(key(1), kept(8, 100));
         assert_eq!(memory.get(&key(1)).unwrap().answer.epoch, Epoch::new(8));
         memory.put(key(1), kept_at(1, 100, LAG_MS_MAX));

@@ -21,7 +21,7 @@ use crate::admit::Admitted;
 use crate::body::Body;
 use crate::error::platform;
 use crate::forward::{Onward, Reply, forward};
-use crate::freshness::{PlaceRef, Sighting};
+use crate::freshness::{PlaceRef, Sighting, Wrote};
 use crate::quota::Charge;
 use crate::refresh::{epoch_of, learn};
 use crate::respond::{Content, Head, JSON_TYPE};
@@ -40,13 +40,13 @@ pub(crate) async fn pass_on(
     admitted: Rc<Admitted>,
     charge: Charge,
 ) -> Result<Response, Problem> {
-    let (edge, visit, route, admitted) = (&edge, &*visit, &route, &*admitted);
+    let (edge, visit, route, admitted) = (&edge, &visit, &route, &*admitted);
     let path_and_query = route.path() + &route.query(method, &visit.query)?;
     let min_epoch = visit.min_epoch()?;
     let body_bytes_max = route.body_bytes_max(method);
     let body = match body_bytes_max {
         0 => None,
-        most => Some(Body::read(visit, most).await?),
+        most => Some(Body::read(edge, visit, most).await?),
     };
     let onward = Onward {
         method,
@@ -62,7 +62,7 @@ pub(crate) async fn pass_on(
         trace: &visit.trace,
         // From here on: how long a client takes to send is its own affair.
         deadline_ms: now_ms() + deadline_ms(route, method),
-        may_repeat: route.may_repeat(method),
+        is_write: route.is_write(method),
         place: visit.place(),
     };
     let place = route.corpus().map(|corpus| PlaceRef { tenant: &admitted.caller.tenant, corpus });
@@ -95,11 +95,11 @@ async fn write(
     onward: &Onward<'_>,
     charge: Charge,
 ) -> Result<Response, Problem> {
-    edge.epochs.borrow_mut().write_begins(place, now_ms());
+    let begun = edge.epochs.borrow_mut().write_begins(place, now_ms());
     let reply = match forward(edge, onward).await {
         Ok(reply) => reply,
         Err(problem) => {
-            edge.epochs.borrow_mut().write_ends(place, None, now_ms());
+            edge.epochs.borrow_mut().write_ends(place, begun, Wrote::Unknown, now_ms());
             return Err(problem);
         }
     };
@@ -109,14 +109,20 @@ async fn write(
         // Its last epoch is known when its last line has passed. A client that left ends the batch as well.
         let (edge, place) = (Rc::clone(edge), place.owned());
         return respond_until(visit, &reply, told, CacheOutcome::Bypass, move || {
-            edge.epochs.borrow_mut().write_ends(place.borrowed(), None, now_ms());
+            edge.epochs.borrow_mut().write_ends(place.borrowed(), begun, Wrote::Unknown, now_ms());
         });
     }
     let written = told.sighting(&reply);
     if let Some(sighting) = written {
         learn(edge, visit, place, sighting);
     }
-    edge.epochs.borrow_mut().write_ends(place, written.map(|sighting| sighting.epoch), now_ms());
+    let refused = matches!(reply.response.status(), 400..500) && route.is_refused_whole();
+    let wrote = match written {
+        Some(sighting) => Wrote::Epoch(sighting.epoch),
+        None if refused => Wrote::Nothing,
+        None => Wrote::Unknown,
+    };
+    edge.epochs.borrow_mut().write_ends(place, begun, wrote, now_ms());
     if matches!(route, Route::Corpus(_)) && reply.response.ok() {
         edge.epochs.borrow_mut().deleted(place, now_ms());
     }

@@ -138,7 +138,7 @@ impl Asking<'_> {
             explains: false,
             trace: self.trace,
             deadline_ms: now_ms() + DEADLINE_MS,
-            may_repeat: true,
+            is_write: false,
             place: self.client,
         };
         forward(self.edge, &onward).await.ok()

@@ -133,8 +133,17 @@ pub(crate) fn refusal(visit: &Visit, problem: &Problem) -> Result<Response, JsVa
         (problem.to_problem_json(), PROBLEM_TYPE)
     };
     let unauthorized = problem.kind.status() == 401;
+    let route = Route::find(&visit.path).ok();
+    // The preflight let the page try, whoever it is; so it may read why it can't go on. Without this it would see a network
+    // error.
+    if let Some(web_origin) = visit.header("origin")
+        && route.as_ref().is_some_and(Route::is_for_browsers)
+        && !visit.has_told("access-control-allow-origin")
+    {
+        visit.will_share_with(web_origin);
+    }
     let allow = (problem.kind == ProblemKind::MethodNotAllowed)
-        .then(|| Route::find(&visit.path).map(|route| route.allow()).unwrap_or_default());
+        .then(|| route.map(|route| route.allow()).unwrap_or_default());
     // Admission says it more exactly.
     let retry_after = problem.retry_after().filter(|_| !visit.has_told("retry-after"));
     let head = Head::new(problem.kind.status())

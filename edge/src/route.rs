@@ -17,6 +17,7 @@ pub(crate) enum Route {
     OpenApi,
     Chat,
     Models,
+    Model(CorpusName),
     Corpora,
     Corpus(CorpusName),
     Search(CorpusName),
@@ -76,18 +77,18 @@ impl Method {
         }
     }
 
-    /// Whether asking twice does no more than asking once (RFC 9110 §9.2.2).
-    const fn is_idempotent(self) -> bool {
+    /// Whether it only reads (RFC 9110 §9.2.1).
+    const fn is_safe(self) -> bool {
         match self {
-            Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options => true,
-            Self::Post | Self::Patch => false,
+            Self::Get | Self::Head | Self::Options => true,
+            Self::Post | Self::Put | Self::Patch | Self::Delete => false,
         }
     }
 }
 
 /// Whether refusals at this path are in OpenAI's shape, also where there is no such route or method.
 pub(crate) fn is_openai(path: &str) -> bool {
-    matches!(path, "/v1/chat/completions" | "/v1/models")
+    matches!(path, "/v1/chat/completions" | "/v1/models") || path.starts_with("/v1/models/")
 }
 
 impl Route {
@@ -110,16 +111,15 @@ impl Route {
         if let Some(rest) = path.strip_prefix("/v1/admin/tenants/") {
             return Self::find_admin(rest).ok_or_else(nothing);
         }
+        if let Some(name) = path.strip_prefix("/v1/models/") {
+            return find_corpus(name).map(Self::Model);
+        }
         let mut parts = path.strip_prefix("/v1/corpora/").ok_or_else(nothing)?.split('/');
         let (name, verb, id) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         if parts.next().is_some() || (id.is_some() && verb != Some("documents")) {
             return Err(nothing());
         }
-        let corpus = || {
-            decode(name)
-                .and_then(|name| CorpusName::new(name).ok())
-                .ok_or_else(|| Problem::new(ProblemKind::CorpusNotFound, "no corpus has a name like this"))
-        };
+        let corpus = || find_corpus(name);
         match (verb.and_then(decode).as_deref(), id) {
             (None, None) if verb.is_none() => Ok(Self::Corpus(corpus()?)),
             (Some("search"), None) => Ok(Self::Search(corpus()?)),
@@ -158,7 +158,8 @@ impl Route {
     /// The methods of this address, as `Allow` lists them.
     pub(crate) const fn allow(&self) -> &'static str {
         match self {
-            Self::Page | Self::Health | Self::OpenApi | Self::Models | Self::Usage => "GET, HEAD, OPTIONS",
+            Self::Page | Self::Health | Self::OpenApi | Self::Usage => "GET, HEAD, OPTIONS",
+            Self::Models | Self::Model(_) => "GET, HEAD, OPTIONS",
             Self::Chat | Self::Search(_) | Self::Batch(_) => "POST, OPTIONS",
             Self::Admin(_, AdminRoute::Settings) => "GET, HEAD, PUT, OPTIONS",
             Self::Admin(_, AdminRoute::Keys) => "GET, HEAD, POST, OPTIONS",
@@ -184,7 +185,7 @@ impl Route {
         match self {
             // Every key may ask what is left of it; who may manage keys is decided there.
             Self::Page | Self::Health | Self::OpenApi | Self::Usage | Self::Admin(..) => None,
-            Self::Chat | Self::Models => Some(Scope::Ask),
+            Self::Chat | Self::Models | Self::Model(_) => Some(Scope::Ask),
             Self::Search(_) => Some(Scope::Search),
             Self::Corpora | Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => {
                 match method {
@@ -199,7 +200,8 @@ impl Route {
         match self {
             Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models | Self::Corpora => None,
             Self::Usage | Self::Admin(..) => None,
-            Self::Corpus(corpus)
+            Self::Model(corpus)
+            | Self::Corpus(corpus)
             | Self::Search(corpus)
             | Self::Documents(corpus)
             | Self::Batch(corpus)
@@ -218,12 +220,22 @@ impl Route {
         }
     }
 
-    /// Whether another origin may be asked after one that may have acted already.
-    pub(crate) const fn may_repeat(&self, method: Method) -> bool {
+    /// Whether a request here may change what an origin holds.
+    pub(crate) const fn is_write(&self, method: Method) -> bool {
         match self {
             // A search changes nothing, although it is a POST; a question at most costs twice.
-            Self::Chat | Self::Search(_) => true,
-            _ => method.is_idempotent(),
+            Self::Chat | Self::Search(_) => false,
+            _ => !method.is_safe(),
+        }
+    }
+
+    /// Whether a refusal (4xx) says that nothing at all was changed. Of an upload or a batch, some may have been.
+    pub(crate) const fn is_refused_whole(&self) -> bool {
+        match self {
+            Self::Documents(_) | Self::Batch(_) => false,
+            Self::Corpus(_) | Self::Document(..) | Self::Corpora | Self::Search(_) => true,
+            Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models => true,
+            Self::Model(_) | Self::Usage | Self::Admin(..) => true,
         }
     }
 
@@ -235,7 +247,7 @@ impl Route {
             Method::Post | Method::Put | Method::Delete => match self {
                 Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => true,
                 Self::Page | Self::Health | Self::OpenApi | Self::Chat | Self::Models => false,
-                Self::Corpora | Self::Search(_) | Self::Usage | Self::Admin(..) => false,
+                Self::Model(_) | Self::Corpora | Self::Search(_) | Self::Usage | Self::Admin(..) => false,
             },
         }
     }
@@ -243,7 +255,7 @@ impl Route {
     /// Whether pages of other sites may ask here with a publishable key.
     pub(crate) const fn is_for_browsers(&self) -> bool {
         match self {
-            Self::Chat | Self::Models | Self::Search(_) => true,
+            Self::Chat | Self::Models | Self::Model(_) | Self::Search(_) => true,
             Self::Page | Self::Health | Self::OpenApi | Self::Usage | Self::Admin(..) => false,
             Self::Corpora | Self::Corpus(_) | Self::Documents(_) | Self::Batch(_) | Self::Document(..) => {
                 false
@@ -261,6 +273,7 @@ impl Route {
             Self::OpenApi => "/openapi.json".to_owned(),
             Self::Chat => "/v1/chat/completions".to_owned(),
             Self::Models => "/v1/models".to_owned(),
+            Self::Model(corpus) => format!("/v1/models/{corpus}"),
             Self::Corpora => "/v1/corpora".to_owned(),
             Self::Corpus(corpus) => format!("/v1/corpora/{corpus}"),
             Self::Search(corpus) => format!("/v1/corpora/{corpus}/search"),
@@ -296,6 +309,14 @@ impl Route {
         }
         Ok(onward)
     }
+}
+
+/// # Errors
+/// 404 where no corpus can be called so.
+fn find_corpus(name: &str) -> Result<CorpusName, Problem> {
+    decode(name)
+        .and_then(|name| CorpusName::new(name).ok())
+        .ok_or_else(|| Problem::new(ProblemKind::CorpusNotFound, "no corpus has a name like this"))
 }
 
 /// The plain value of a query's parameter.
@@ -371,6 +392,9 @@ mod tests {
             "/v1/admin/tenants/acme/keys/:rotate",
             "/v1/admin/tenants/acme/keys/key_1/x",
             "/v1/admin/tenants/acme/audit/1",
+            "/v1/models/",
+            "/v1/models/Docs",
+            "/v1/models/docs/x",
         ] {
             assert_eq!(status(path), 404, "{path}");
         }
@@ -384,6 +408,14 @@ mod tests {
         let route = Route::find("/v1/corpora/docs/documents/guide%3Ainstall.md").unwrap();
         assert_eq!(route.path(), "/v1/corpora/docs/documents/guide:install.md");
         assert_eq!(Route::find("/v1/corpora/docs/documents%3Abatch").unwrap().path().len(), 32);
+    }
+
+    #[test]
+    fn a_model_is_a_corpus_by_another_name() {
+        let route = Route::find("/v1/models/docs").unwrap();
+        assert_eq!(route, Route::Model(CorpusName::new("docs").unwrap()));
+        assert_eq!((route.path().as_str(), route.allow()), ("/v1/models/docs", Route::Models.allow()));
+        assert!(is_openai("/v1/models/docs") && is_openai("/v1/models/Docs") && !is_openai("/v1/modelsx"));
     }
 
     #[test]
@@ -418,7 +450,25 @@ mod tests {
         assert_eq!(corpus.scope(Method::Patch), Some(Scope::Write));
         assert!(!corpus.changes_corpus(Method::Patch) && corpus.changes_corpus(Method::Delete));
         assert_eq!(corpus.body_bytes_max(Method::Patch), QUESTION_BODY_BYTES_MAX);
-        assert!(!corpus.may_repeat(Method::Patch));
+        assert!(corpus.is_write(Method::Patch));
+    }
+
+    #[test]
+    fn whatever_an_origin_would_write_down_is_a_write_and_questions_are_none() {
+        let is_write = |method, path: &str| Route::find(path).unwrap().is_write(method);
+        for (method, path) in [
+            (Method::Post, "/v1/corpora"),
+            (Method::Delete, "/v1/corpora/docs"),
+            (Method::Post, "/v1/corpora/docs/documents"),
+            (Method::Post, "/v1/corpora/docs/documents:batch"),
+            (Method::Put, "/v1/corpora/docs/documents/a"),
+            (Method::Delete, "/v1/corpora/docs/documents/a"),
+        ] {
+            assert!(is_write(method, path), "{method:?} {path}");
+            assert!(!is_write(Method::Get, path), "{path}");
+        }
+        assert!(!is_write(Method::Post, "/v1/chat/completions"));
+        assert!(!is_write(Method::Post, "/v1/corpora/docs/search"));
     }
 
     #[test]

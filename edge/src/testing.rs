@@ -1,6 +1,7 @@
 //! An isolate without a worker around it, for tests: it decides as the worker does, by what a test tells it. It has no
 //! network, no data centre and no clock. Only with the feature `testing`, which no worker is built with.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use perigee_shared::answer::Answer;
@@ -14,7 +15,7 @@ use crate::answer_index::{Index, Indexes};
 use crate::choose::{Found, Hit, Wish};
 use crate::config::Bounds;
 use crate::data_centre::held;
-use crate::freshness::{Epochs, Place, PlaceRef, Sighting};
+use crate::freshness::{Epochs, Place, PlaceRef, Sighting, WriteBegun, Wrote};
 use crate::memory::{AnswerMemory, Kept};
 
 /// What one isolate knows of answers.
@@ -23,6 +24,8 @@ pub struct Isolate {
     epochs: Epochs,
     indexes: Indexes,
     bounds: Bounds,
+    /// Those that are under way, the first one first.
+    writes: VecDeque<WriteBegun>,
 }
 
 /// An answer that the isolate serves by itself.
@@ -57,6 +60,7 @@ impl Isolate {
             epochs: Epochs::new(),
             indexes: Indexes::new(),
             bounds: Bounds { staleness_ms, refresh_ms },
+            writes: VecDeque::new(),
         }
     }
 
@@ -101,12 +105,15 @@ impl Isolate {
 
     /// A write through this isolate is sent on.
     pub fn write_begins(&mut self, tenant: &TenantId, corpus: &CorpusName, now_ms: u64) {
-        self.epochs.write_begins(PlaceRef { tenant, corpus }, now_ms);
+        self.writes.push_back(self.epochs.write_begins(PlaceRef { tenant, corpus }, now_ms));
     }
 
-    /// It is back, and told its epoch or not.
+    /// The first of those under way is back, and told its epoch or not.
     pub fn write_ends(&mut self, tenant: &TenantId, corpus: &CorpusName, epoch: Option<Epoch>, now_ms: u64) {
-        self.epochs.write_ends(PlaceRef { tenant, corpus }, epoch, now_ms);
+        if let Some(write) = self.writes.pop_front() {
+            let wrote = epoch.map_or(Wrote::Unknown, Wrote::Epoch);
+            self.epochs.write_ends(PlaceRef { tenant, corpus }, write, wrote, now_ms);
+        }
     }
 
     /// The name of the index that is held.

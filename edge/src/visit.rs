@@ -27,7 +27,7 @@ pub(crate) struct Told {
 
 /// What pages of other sites may read of a response.
 const EXPOSED_HEADERS: &str = "age, cache-status, perigee-epoch, perigee-quota, ratelimit, ratelimit-policy, retry-after, \
-    server-timing, traceparent, x-request-id, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
+    retry-after-ms, server-timing, traceparent, x-request-id, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
     x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// The request being served.

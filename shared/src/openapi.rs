@@ -21,11 +21,13 @@ use crate::document::{
 };
 use crate::id::{CorpusName, DocumentId};
 use crate::search::{SearchRequest, SearchResponse};
-use answers::{Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, ModelList, Upload, Uploaded};
+use answers::{
+    Batch, ChatCompletion, Chunk, CorpusList, EventStream, Health, Model, ModelList, Upload, Uploaded,
+};
 use refusals::{
     AdminRefusals, ChangeRefusals, ChatRefusals, CorporaRefusals, CorpusRefusals, CreateRefusals,
-    DocumentRefusals, ListRefusals, ModelRefusals, SearchRefusals, UploadRefusals, UsageRefusals,
-    WriteRefusals,
+    DocumentRefusals, ListRefusals, ModelRefusals, NamedModelRefusals, SearchRefusals, UploadRefusals,
+    UsageRefusals, WriteRefusals,
 };
 
 /// The document, as pretty JSON with a newline at its end.
@@ -53,6 +55,7 @@ pub fn document_json() -> Result<String, serde_json::Error> {
     paths(
         create_chat_completion,
         list_models,
+        get_model,
         search,
         list_corpora,
         create_corpus,
@@ -174,6 +177,16 @@ fn create_chat_completion() {}
     responses((status = 200, description = "The models.", body = ModelList), ModelRefusals),
 )]
 fn list_models() {}
+
+/// Show a model
+///
+/// In OpenAI's format: a corpus that this key may ask. Needs the scope `ask`.
+#[utoipa::path(
+    get, path = "/v1/models/{corpus}", tag = "asking",
+    params(("corpus" = CorpusName, Path, description = "The corpus.")),
+    responses((status = 200, description = "The model.", body = Model), NamedModelRefusals),
+)]
+fn get_model() {}
 
 /// Search passages
 ///

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 
 use crate::question::InvalidQuestion;
 
-/// What went wrong, as far as a caller needs to tell cases apart.
+/// What went wrong, as far as a caller needs to tell cases apart. Its name in JSON is its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     InvalidRequest,
+    #[serde(rename = "missing_api_key")]
     MissingKey,
+    #[serde(rename = "invalid_api_key")]
     InvalidKey,
     MissingUserToken,
     InvalidUserToken,
@@ -31,6 +33,7 @@ pub enum ProblemKind {
     TooLarge,
     UnsupportedMediaType,
     UnreadableDocument,
+    #[serde(rename = "rate_limit_exceeded")]
     RateLimited,
     BudgetSpent,
     Internal,
@@ -297,6 +300,25 @@ impl From<InvalidQuestion> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_has_one_code_whatever_its_shape() {
+        // Serde's complaint about an unknown name lists all that it knows.
+        let complaint = serde_json::from_str::<ProblemKind>("\"?\"").unwrap_err().to_string();
+        let names: Vec<&str> = complaint.split('`').skip(3).step_by(2).collect();
+        assert!(names.len() > 30, "{names:?}");
+        for name in names {
+            let kind: ProblemKind = serde_json::from_str(&format!("{name:?}")).unwrap();
+            assert_eq!(kind.code(), name);
+            let problem = Problem::new(kind, "");
+            let openai: serde_json::Value = serde_json::from_str(&problem.to_openai_json()).unwrap();
+            let details: serde_json::Value = serde_json::from_str(&problem.to_problem_json()).unwrap();
+            assert_eq!(details["code"], name);
+            assert_eq!(details["type"], format!("urn:perigee:problem:{name}"));
+            let openai_s_own = kind == ProblemKind::CorpusNotFound;
+            assert_eq!(openai["error"]["code"], if openai_s_own { "model_not_found" } else { name });
+        }
+    }
 
     #[test]
     fn both_shapes_say_the_same() {

@@ -62,6 +62,7 @@ fn every_public_route_is_described() {
         ("/v1/corpora/{corpus}/documents:batch", "post"),
         ("/v1/corpora/{corpus}/search", "post"),
         ("/v1/models", "get"),
+        ("/v1/models/{corpus}", "get"),
         ("/v1/usage", "get"),
     ];
     let public = public.map(|(path, method)| (path.to_owned(), method.to_owned())).into();
@@ -98,7 +99,7 @@ fn every_operation_says_what_it_takes_and_all_that_it_can_answer() {
         assert_eq!(responses.contains_key("504"), has_deadline, "{name}: 504");
         assert_eq!(responses.contains_key("429"), !open && path != "/v1/usage", "{name}: 429");
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
-            let openai = path == "/v1/chat/completions" || path == "/v1/models";
+            let openai = path == "/v1/chat/completions" || path.starts_with("/v1/models");
             let shape = if openai { "application/json" } else { "application/problem+json" };
             assert!(response["content"][shape]["schema"].is_object(), "{name}: {status} is not {shape}");
         }

@@ -42,6 +42,14 @@ async fn a_corpus_that_the_key_does_not_name_is_as_absent_as_one_that_does_not_e
     let ids: Vec<&str> =
         models["data"].as_array().into_iter().flatten().filter_map(|m| m["id"].as_str()).collect();
     assert_eq!(ids, ["docs"]);
+    for (client, known) in [(&limited, "docs"), (&all, "secret")] {
+        let model = client.get(&format!("/v1/models/{known}")).await?.expect(200)?.json()?;
+        assert_eq!((&model["id"], &model["object"]), (&json!(known), &json!("model")));
+    }
+    for (client, unknown) in [(&limited, "secret"), (&limited, "absent"), (&all, "absent")] {
+        let refused = client.get(&format!("/v1/models/{unknown}")).await?.expect(404)?;
+        assert_eq!(refused.json()?["error"]["code"], "model_not_found");
+    }
     limited.get("/v1/corpora/secret/documents/plan").await?.expect(404)?;
     limited.put("/v1/corpora/docs/documents/x", &json!({"content": "x"})).await?.expect(403)?;
     Ok(())

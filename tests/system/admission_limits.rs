@@ -105,7 +105,7 @@ async fn a_refusal_names_the_limit_in_the_route_s_own_shape_and_says_when_to_com
     assert_eq!(refused.header("x-ratelimit-remaining-requests"), "0");
     let problem = client.get("/v1/corpora").await?.expect(429)?;
     assert_eq!(problem.header("content-type"), "application/problem+json");
-    assert_eq!(problem.json()?["code"], "rate_limited");
+    assert_eq!(problem.json()?["code"], "rate_limit_exceeded");
 
     // Another key of the tenant has its own; and who is refused still sees what is used.
     stage.client("acme")?.ask("docs", REFUND).await?.expect(200)?;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use perigee_tests::stage::{Settings, Stage};
+use serde_json::json;
 
 use crate::REFUND;
 
@@ -30,6 +31,46 @@ async fn the_nearest_origin_is_asked_first() -> Result<()> {
     let near_first =
         at_longitude(client, "-5.0").ask("docs", "How many days until a refund comes?").await?.expect(200)?;
     assert!(near_first.text()?.contains("five"), "{near_first:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_goes_to_the_first_origin_and_to_no_other_also_when_that_one_is_dead() -> Result<()> {
+    let mut stage = two_origins().await?;
+    let client = at_longitude(stage.client("acme")?, "11.0");
+    client.write("docs", "from-afar", "# Far\n\nWritten far from it.\n").await?;
+    stage.operator(0, "acme")?.get("/v1/corpora/docs/documents/from-afar").await?.expect(200)?;
+    stage.operator(1, "acme")?.get("/v1/corpora/docs/documents/from-afar").await?.expect(404)?;
+
+    stage.origins[0].service().kill();
+    for refused in [
+        client.put("/v1/corpora/docs/documents/lost", &json!({"content": "lost"})).await?,
+        client.post("/v1/corpora", &json!({"name": "lost"})).await?,
+        client.delete("/v1/corpora/docs/documents/refunds").await?,
+    ] {
+        let refused = refused.expect(503)?;
+        assert_eq!(refused.json()?["code"], "no_origin");
+        assert!(refused.body.contains("may have written"), "{}", refused.body);
+        assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+    }
+    let second = stage.operator(1, "acme")?;
+    second.get("/v1/corpora/docs/documents/lost").await?.expect(404)?;
+    second.get("/v1/corpora/lost").await?.expect(404)?;
+    second.get("/v1/corpora/docs/documents/refunds").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_stays_dead_is_not_asked_before_the_living_again_and_again() -> Result<()> {
+    let mut stage = two_origins().await?;
+    let client = at_longitude(stage.client("acme")?, "0.0");
+    stage.origins[0].service().kill();
+    for n in 0..30 {
+        client.ask("docs", &format!("What is number {n}?")).await?.expect(200)?;
+    }
+    let failures = stage.logs()?.matches("origin origin-0 failed").count();
+    // Three open its circuit; a few more may have been under way, and one tries it every five seconds at the most.
+    assert!((1..15).contains(&failures), "{failures} of 30 and more");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod passing_on;
 mod purging;
 mod reuse;
 mod reuse_trial;
+mod sending;
 mod streams;
 mod tiers;
 mod users;

@@ -33,6 +33,8 @@ def main() -> None:
     assert raw.headers["cache-status"] == "perigee-edge; hit; detail=exact", raw.headers
 
     assert [m.id for m in client.models.list()] == ["docs"]
+    assert client.models.retrieve("docs").id == "docs"
+    expect(openai.NotFoundError, lambda: client.models.retrieve("nothing"))
 
     expect(openai.NotFoundError, lambda: client.chat.completions.create(model="nothing", messages=QUESTION))
     expect(openai.BadRequestError, lambda: client.chat.completions.create(model="docs", messages=[]))

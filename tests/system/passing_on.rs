@@ -170,9 +170,15 @@ async fn the_edge_describes_itself() -> Result<()> {
     );
     let api = client.get("/openapi.json").await?.expect(200)?.json()?;
     assert!(api["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")));
+    for path in ["/", "/openapi.json"] {
+        let sent = client.get(path).await?.expect(200)?;
+        let again = client.clone().with("if-none-match", sent.header("etag")).get(path).await?.expect(304)?;
+        assert!(again.body.is_empty() && !again.header("cache-control").is_empty(), "{path}: {again:?}");
+    }
     for path in [
         "/v1/chat/completions",
         "/v1/models",
+        "/v1/models/{corpus}",
         "/v1/corpora/{corpus}/search",
         "/v1/corpora/{corpus}/documents/{id}",
     ] {

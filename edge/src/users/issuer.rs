@@ -222,7 +222,8 @@ async fn fetch(url: &JwksUrl, controller: &AbortController) -> Result<Jwks, Fail
 async fn read(body: &ReadableStream) -> Result<Vec<u8>, Failure> {
     let reader = ReadableStreamDefaultReader::new(body)?;
     let mut content = Vec::new();
-    while let Some(chunk) = next_chunk(&reader).await.map_err(|_| Failure::Unreachable)? {
+    // How long all of it may take is bounded by who asks.
+    while let Some(chunk) = next_chunk(&reader, u64::MAX).await.map_err(|_| Failure::Unreachable)? {
         if content.len() + chunk.length() as usize > JWKS_BYTES_MAX {
             let _cancelled = reader.cancel();
             return Err(Failure::TooLarge);

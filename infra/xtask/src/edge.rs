@@ -53,7 +53,7 @@ pub struct EdgeSettings {
     /// On 127.0.0.1; 0 lets the system choose.
     pub port: u16,
     pub shape: EdgeShape,
-    /// Nearest is chosen by the worker, so the order doesn't matter.
+    /// The worker asks the nearest one; the first takes the writes.
     pub origins: Vec<OriginAt>,
     /// What the edge signs its requests with.
     pub secret: String,

@@ -186,6 +186,7 @@ fn asking() -> Router<App> {
     Router::new()
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/models", get(models::list))
+        .route("/v1/models/{corpus}", get(models::show))
         .route("/v1/corpora", get(corpora::list).post(corpora::create))
         .route("/v1/corpora/{corpus}", get(corpora::show).patch(corpora::change).delete(corpora::delete))
         .route("/v1/corpora/{corpus}/epoch", get(corpora::epoch))

@@ -1,4 +1,4 @@
-//! `GET /v1/models`, in OpenAI's shape: the corpora that the caller may ask.
+//! `GET /v1/models` and `GET /v1/models/{corpus}`, in OpenAI's shape: the corpora that the caller may ask.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::App;
 use super::admit::{Admitted, Ask};
 use super::error::Refused;
+use super::opened::Opened;
 
 /// Lists the corpora as models.
 ///
@@ -21,6 +22,14 @@ pub(super) async fn list(State(app): State<App>, admitted: Admitted<Ask>) -> Res
     summaries.retain(|summary| admitted.caller.corpora.allows(&summary.name));
     let data: Vec<Value> = summaries.iter().map(model).collect();
     Ok(Json(json!({"object": "list", "data": data})).into_response())
+}
+
+/// One corpus as a model.
+///
+/// # Errors
+/// 404 no such corpus for this caller.
+pub(super) async fn show(opened: Opened<Ask>) -> Json<Value> {
+    Json(model(&opened.corpus.summary()))
 }
 
 fn model(summary: &CorpusSummary) -> Value {

@@ -123,8 +123,9 @@ pub(super) struct ModelList {
     data: Vec<Model>,
 }
 
+/// A corpus as OpenAI's model.
 #[derive(ToSchema)]
-struct Model {
+pub(super) struct Model {
     id: CorpusName,
     #[schema(pattern = "^model$")]
     object: String,

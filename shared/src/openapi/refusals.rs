@@ -18,8 +18,7 @@ struct OpenAiErrorDetail {
     r#type: String,
     /// The field at fault.
     param: Option<String>,
-    /// A `ProblemKind`; but `model_not_found` where there is no such corpus, `missing_api_key`, `invalid_api_key` and
-    /// `rate_limit_exceeded` as OpenAI has them.
+    /// A `ProblemKind`; but `model_not_found`, as OpenAI has it, where there is no such corpus.
     code: String,
 }
 
@@ -43,6 +42,7 @@ refusals!(ChatRefusals, OpenAiError, "application/json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `ask`.",
     Absent 404 "There is no such model for this key.",
+    Slow 408 "The body came too slowly.",
     TooLarge 413 "The body is too large.",
     Limit 429 "A limit is reached: the message names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
@@ -56,6 +56,18 @@ refusals!(ModelRefusals, OpenAiError, "application/json":
     Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope.",
+    Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
+    Internal 500 "Something broke on our side.",
+    Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
+    Late 504 "The deadline passed.",
+);
+
+refusals!(NamedModelRefusals, OpenAiError, "application/json":
+    Invalid 400 "There is a user's token, and the tenant takes none.",
+    Key 401 "There is no key, or nobody holds it; or no user's token that is believed.",
+    Spent 402 "The month's budget is spent.",
+    Scope 403 "The key lacks the scope.",
+    Absent 404 "There is no such model for this key.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
     Busy 503 "Busy, not ready, no origin, or no keys of the users' issuer; `Retry-After` says when to come back.",
@@ -79,6 +91,7 @@ refusals!(SearchRefusals, ProblemDetails, "application/problem+json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `search`.",
     Absent 404 "There is no such corpus for this key.",
+    Slow 408 "The body came too slowly.",
     TooLarge 413 "The body is too large.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
@@ -92,6 +105,7 @@ refusals!(CreateRefusals, ProblemDetails, "application/problem+json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "The key may not name this corpus.",
+    Slow 408 "The body came too slowly.",
     Exists 409 "A corpus of this name exists.",
     TooLarge 413 "The body is too large.",
     MediaType 415 "The body is not JSON.",
@@ -108,6 +122,7 @@ refusals!(ChangeRefusals, ProblemDetails, "application/problem+json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
+    Slow 408 "The body came too slowly.",
     TooLarge 413 "The body is too large.",
     Limit 429 "A limit is reached: the detail names it, `Retry-After` says when it is not.",
     Internal 500 "Something broke on our side.",
@@ -159,6 +174,7 @@ refusals!(WriteRefusals, ProblemDetails, "application/problem+json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
+    Slow 408 "The body came too slowly.",
     TooLarge 413 "The body or the document is too large.",
     MediaType 415 "The body is not JSON.",
     Unreadable 422 "The content can't be read.",
@@ -175,6 +191,7 @@ refusals!(UploadRefusals, ProblemDetails, "application/problem+json":
     Spent 402 "The month's budget is spent.",
     Scope 403 "The key lacks the scope `write`.",
     Absent 404 "There is no such corpus for this key.",
+    Slow 408 "The body came too slowly.",
     TooLarge 413 "The body is too large.",
     MediaType 415 "The body is of another type.",
     Unreadable 422 "There is one file, and it can't be read.",
@@ -198,6 +215,7 @@ refusals!(AdminRefusals, ProblemDetails, "application/problem+json":
     Key 401 "There is neither the admin secret nor a key.",
     Scope 403 "The key lacks the scope `admin`, is another tenant's, or it is the operator's alone.",
     Absent 404 "There is no such key.",
+    Slow 408 "The body came too slowly.",
     TooMany 409 "The tenant has as many keys as it may have.",
     TooLarge 413 "The body is too large.",
     Limit 429 "The tenant's own keys manage it too often.",

@@ -20,7 +20,7 @@ const STEADY_MS: u64 = 15_000;
 const LATE_PER_MILLE: u64 = 5;
 /// An isolate dies so often, and loses all it holds.
 const DEATH_EVERY_MS: f64 = 2_000.0;
-/// Draws after a wait, as the edge limits them.
+/// Draws of one request before it gives up. (The edge bounds them by time, four seconds, and so gives up later.)
 const TRIES: u32 = 3;
 
 /// What should have been, and what was.
