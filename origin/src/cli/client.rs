@@ -250,6 +250,8 @@ mod tests {
     use super::*;
 
     fn told(url: Option<&str>, key: Option<&str>, configured: Option<&str>) -> (String, bool) {
+        // As the command line does before everything else. The first one wins, and all of them are the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config { operator_token: Some(Secret::new("operator")), ..Config::default() };
         config.client.key = configured.map(Secret::new);
         let tenant = TenantId::new("default").unwrap();

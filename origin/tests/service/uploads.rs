@@ -125,18 +125,27 @@ async fn a_form_of_too_many_documents_is_refused_from_there_on() {
     let stage = Stage::start().await;
     let operator = stage.operator();
     operator.fill().await;
+    // By hand: the client's own forms are as deep as they have parts.
+    let upload = async |files: Vec<(&str, String)>| {
+        let part = |(name, content): (&str, String)| {
+            format!(
+                "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n"
+            )
+        };
+        let body = files.into_iter().map(part).collect::<String>() + "--edge--\r\n";
+        let request = operator.request(Method::POST, PATH).body(body);
+        Reply::read(request.header("content-type", "multipart/form-data; boundary=edge")).await.json()
+    };
     // None of them can be read, so that nothing is written.
-    let form = (0..10_003).fold(Form::new(), |form, _| form.part("file", file("noise", "x")));
-    let reply = upload(&operator, form).await.json();
+    let reply = upload((0..10_003).map(|_| ("noise", "x".to_owned())).collect()).await;
     let results = reply["data"].as_array().unwrap();
     assert_eq!(results.len(), 10_001);
     assert_eq!(results[9_999]["error"]["code"], "unsupported_media_type");
     assert_eq!(results[10_000]["error"]["code"], "too_large");
 
     // Lines count as files do, in whatever file they come.
-    let lines = |count: usize| file("more.jsonl", "no document\n".repeat(count));
-    let form = Form::new().part("file", lines(6_000)).part("file", lines(4_001)).part("file", lines(3_999));
-    let reply = upload(&operator, form).await.json();
+    let lines = |count: usize| ("more.jsonl", "no document\n".repeat(count));
+    let reply = upload(vec![lines(6_000), lines(4_001), lines(3_999)]).await;
     let results = reply["data"].as_array().unwrap();
     assert_eq!(results.len(), 6_000 + 1 + 3_999);
     assert_eq!(results[6_000]["error"]["code"], "too_large");

@@ -108,19 +108,20 @@ async fn a_backup_that_this_version_cannot_serve_is_refused_before_the_database_
     assert_eq!(found(&docs, "zebras", SearchMode::Lexical).await, ["a"]);
 }
 
-#[tokio::test]
-async fn a_restore_over_a_damaged_database_that_fails_at_the_end_leaves_it_as_it_was() {
-    let place = Place::new().await;
-    put(&place.docs(), "a", "Zebras graze.").await;
-    let file = place.dir.path().join("backup.db");
-    backup(place.dir.path(), &file).unwrap();
-    let (dir, _) = place.crash().await;
+#[test]
+fn a_log_that_cannot_be_folded_is_kept_until_another_database_has_taken_the_place() {
+    let dir = tempfile::tempdir().unwrap();
     let (database, log) = (dir.path().join("perigee.db"), dir.path().join("perigee.db-wal"));
-    std::fs::write(&database, "damaged").unwrap();
+    let fresh = dir.path().join("perigee.db.restored");
+    // What cannot be opened cannot be folded.
+    std::fs::create_dir(&database).unwrap();
     std::fs::write(&log, "what may still be saved").unwrap();
-    // What is to take its place is not there.
-    assert!(take_the_place(&dir.path().join("nothing"), &database).is_err());
+    assert!(take_the_place(&fresh, &database).is_err(), "there is nothing to take the place");
     assert_eq!(std::fs::read(&log).unwrap(), b"what may still be saved");
-    restore(&file, dir.path(), true).unwrap();
+    std::fs::remove_dir(&database).unwrap();
+    std::fs::write(&database, "damaged").unwrap();
+    std::fs::write(&fresh, "another").unwrap();
+    take_the_place(&fresh, &database).unwrap();
+    assert_eq!(std::fs::read(&database).unwrap(), b"another");
     assert!(!log.exists());
 }
