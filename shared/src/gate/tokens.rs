@@ -97,7 +97,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
 }
 
 /// Before the word for a kind of thing, or after a name, any word may be a name: the start command is no begin command, and
-/// `uv sync` no `uv synchronize`.
+/// `ruff select` no `ruff choose`.
 fn with_names_kept(tokens: Vec<Token>) -> Vec<Token> {
     let names = |at: usize| {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
@@ -113,7 +113,7 @@ fn with_names_kept(tokens: Vec<Token>) -> Vec<Token> {
 }
 
 /// Words for kinds of things that have names, in their base form; by hand.
-const KINDS: [&str; 50] = [
+const KINDS: [&str; 49] = [
     "attribute",
     "block",
     "branch",
@@ -126,7 +126,6 @@ const KINDS: [&str; 50] = [
     "endpoint",
     "event",
     "field",
-    "file",
     "flag",
     "folder",
     "function",
