@@ -229,6 +229,9 @@ fn fetch(url: &str, init: &RequestInit) -> Promise {
     global.fetch_with_str_and_init(url, init)
 }
 
+/// Says of the age of an answer that any will do (RFC 9111, section 5.2.1.2), which is what saying nothing means.
+const NO_WISH: &str = "max-stale";
+
 /// What proves a request to an origin.
 type Seal = [(&'static str, String); 2];
 
@@ -262,6 +265,7 @@ fn onward_headers(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Vec<(&'static
         ("accept-encoding", "identity".to_owned()),
         ("user-agent", concat!("perigee-edge/", env!("CARGO_PKG_VERSION")).to_owned()),
         (CALLER, onward.admitted.header.clone()),
+        ("cache-control", control_header(&onward.control)),
         (DEADLINE_MS, onward.deadline_ms.saturating_sub(now_ms).to_string()),
         (TRACEPARENT, onward.trace.traceparent.clone()),
         (REQUEST_ID, onward.trace.request_id.clone()),
@@ -269,7 +273,6 @@ fn onward_headers(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Vec<(&'static
     let optional = [
         ("content-type", onward.content_type.clone()),
         ("if-none-match", onward.held.clone()),
-        ("cache-control", control_header(&onward.control)),
         (MIN_EPOCH, onward.min_epoch.map(|epoch| epoch.to_string())),
         (EXPLAIN, onward.explains.then(|| "1".to_owned())),
     ];
@@ -279,7 +282,10 @@ fn onward_headers(onward: &Onward<'_>, seal: Seal, now_ms: u64) -> Vec<(&'static
 }
 
 /// The caller's wishes, as far as they were understood. `only-if-cached` ends at the edge.
-fn control_header(control: &CacheControl) -> Option<String> {
+///
+/// Never empty: a request that stays out of the platform's cache and says nothing of its own is sent on as `no-cache`, which
+/// an origin would heed as the caller's wish.
+fn control_header(control: &CacheControl) -> String {
     let CacheControl { no_cache, no_store, only_if_cached: _, max_age_s } = *control;
     let directives: Vec<String> = [
         no_cache.then(|| "no-cache".to_owned()),
@@ -289,7 +295,7 @@ fn control_header(control: &CacheControl) -> Option<String> {
     .into_iter()
     .flatten()
     .collect();
-    (!directives.is_empty()).then(|| directives.join(", "))
+    if directives.is_empty() { NO_WISH.to_owned() } else { directives.join(", ") }
 }
 
 /// Lets go of a response that nobody will read, and with it of its connection.
@@ -358,8 +364,8 @@ mod tests {
     #[test]
     fn the_caller_s_wishes_go_on_as_they_were_understood() {
         let onward = |text| control_header(&CacheControl::parse(Some(text)));
-        assert_eq!(onward("public, x=y"), None);
-        assert_eq!(onward("NO-CACHE, max-age=5, evil").as_deref(), Some("no-cache, max-age=5"));
-        assert_eq!(onward("only-if-cached, no-store").as_deref(), Some("no-store"));
+        assert_eq!(onward("public, x=y"), NO_WISH, "saying nothing would be taken for no-cache");
+        assert_eq!(onward("NO-CACHE, max-age=5, evil"), "no-cache, max-age=5");
+        assert_eq!(onward("only-if-cached, no-store"), "no-store");
     }
 }

@@ -3,7 +3,6 @@
 import os
 import time
 
-import httpx
 import openai
 
 # When each response arrived and each request left, and how long a refusal told to wait.
@@ -11,11 +10,11 @@ responses: list[tuple[int, float, float]] = []
 requests: list[float] = []
 
 
-def note_request(_: httpx.Request) -> None:
+def note_request(_) -> None:
     requests.append(time.monotonic())
 
 
-def note_response(response: httpx.Response) -> None:
+def note_response(response) -> None:
     told_s = int(response.headers.get("retry-after-ms", "0")) / 1000
     responses.append((response.status_code, time.monotonic(), told_s))
 
