@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -137,7 +138,11 @@ fn stream(state: &Arc<Shared>, pieces: Vec<String>, ending: Ending, wait: bool) 
         }
         let last = match ending {
             Ending::Proper => Ok(event(&json!({}), Some("stop")) + "data: [DONE]\n\n"),
-            Ending::Cut => Err(std::io::Error::other("scripted hang-up")),
+            Ending::Cut => {
+                // What was said must have left: a connection that is cut takes with it what it has not sent.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(std::io::Error::other("scripted hang-up"))
+            }
             Ending::Never => return futures::future::pending().await,
         };
         let _ = out.send(last).await;
